@@ -1,0 +1,1 @@
+"""What happens on the way between a call and its answer."""

@@ -1,0 +1,1 @@
+"""How it travels: calls, replies, layers, events."""

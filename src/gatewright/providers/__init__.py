@@ -1,0 +1,1 @@
+"""Who answers: litellm, the OpenAI wire, the simulator, local models."""

@@ -1,0 +1,104 @@
+"""What is answered inside the pipeline: whole answers, and the chunks that add up to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from gatewright.types.usage import NO_USAGE, Usage
+
+__all__ = ["Answer", "Choice", "Chunk", "Embeddings", "FinishReason", "ToolCall", "ToolCallDelta", "lazy_json"]
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+"""Why the model stopped, in OpenAI's four words; whatever else a provider says is translated to one of them."""
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a tool that the model asks for; `arguments` is the JSON text that it wrote."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the tool call number `index`; `arguments` parts are to be joined, the others come once."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the `n` answers."""
+
+    index: int = 0
+    text: str = ""
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str | None = None
+    refusal: str | None = None
+    logprobs: dict[str, Any] | None = None
+    audio: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
+    """What the provider's message has beside these, such as `thinking_blocks` or `annotations`."""
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """A whole answer: its choices, and where they came from.
+
+    `raw` is the provider's JSON as bytes (or, from the litellm lane, as a dict): decoded when asked for only.
+    """
+
+    choices: Sequence[Choice]
+    model: str
+    provider: str
+    deployment_id: str = ""
+    usage: Usage = NO_USAGE
+    cost_usd: float | None = None
+    id: str | None = None
+    created: int | None = None
+    system_fingerprint: str | None = None
+    raw: bytes | dict[str, Any] | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an answer: the new text of the choice `index`, and whatever else came with it.
+
+    `usage` comes at most once, usually in the last chunk. `raw` is the provider's event, undecoded.
+    """
+
+    text: str = ""
+    index: int = 0
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    reasoning: str | None = None
+    refusal: str | None = None
+    logprobs: dict[str, Any] | None = None
+    audio: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    created: int | None = None
+    system_fingerprint: str | None = None
+    raw: bytes | dict[str, Any] | None = None
+
+
+class Embeddings(msgspec.Struct, kw_only=True):
+    """Vectors of unit length, one for each input, in the inputs' order."""
+
+    vectors: Sequence[Sequence[float]]
+    model: str
+    provider: str
+    deployment_id: str = ""
+    usage: Usage = NO_USAGE
+    cost_usd: float | None = None
+
+
+def lazy_json(raw: bytes | dict[str, Any] | None) -> Any:
+    """Give a `raw` value decoded; None stays None."""
+    return msgspec.json.decode(raw) if isinstance(raw, bytes) else raw
