@@ -1,0 +1,1 @@
+"""The SDK's documented import paths; plain re-exports of gatewright, nothing else."""

@@ -1,3 +1,62 @@
 """Gatewright: one gateway to every large language model, embedded or served."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gatewright.errors import GatewayError
+    from gatewright.gateway import (
+        EmbedResponse,
+        GatewayConfig,
+        GenerateResponse,
+        GenerateStream,
+        LiteLLMGateway,
+        batch_generate,
+        batch_generate_async,
+        configure_gateway,
+        create_gateway,
+        generate_embeddings,
+        generate_embeddings_async,
+        generate_text,
+        generate_text_async,
+        stream_text,
+    )
+    from gatewright.types.usage import Usage
+
+__all__ = [
+    "EmbedResponse",
+    "GatewayConfig",
+    "GatewayError",
+    "GenerateResponse",
+    "GenerateStream",
+    "LiteLLMGateway",
+    "Usage",
+    "batch_generate",
+    "batch_generate_async",
+    "configure_gateway",
+    "create_gateway",
+    "generate_embeddings",
+    "generate_embeddings_async",
+    "generate_text",
+    "generate_text_async",
+    "stream_text",
+]
+
+_HOMES = {"GatewayError": "gatewright.errors", "Usage": "gatewright.types.usage"}
+
+
+def __getattr__(name: str) -> Any:
+    # Names are imported when they are asked for, so that `import gatewright` costs next to nothing.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES.get(name, "gatewright.gateway")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -29,12 +29,29 @@ __all__ = [
     "redact",
 ]
 
-_SECRETS = re.compile(
-    r"""(?ix)
-    (?:\b(?:sk|pk|rk|gsk|xai|pplx|key|hf|csk|fw|nvapi|tgp|r8|AIza|ya29|AKIA|ASIA)[-_.]?(?:[a-z0-9*]+[-_.])*[A-Za-z0-9*_\-]{12,})
-    | (?<=bearer\s)[^\s"',]+
-    | (?<=api[-_]key["'=:\s])\s*["']?[^\s"',&]{6,}
-    """
+# Keys by their makers' formats. Prose and identifiers have hyphens too: a key has a long run without one, or a digit.
+_KEYS = re.compile(
+    r"""(?x)
+    \b(?:
+        (?:sk|pk|rk)[-_](?=[\w*\-]*[\d*])[\w*\-]{11,}[\w*]   # OpenAI, Anthropic, OpenRouter, DeepSeek, Stripe
+      | (?:gsk|hf|r8|fw|tgp_v1|tvly|jina)_[\w\-]{16,}         # Groq, Hugging Face, Replicate, Fireworks, Together
+      | (?:xai|pplx|csk|nvapi|voyage|pa|key)-[A-Za-z0-9_]{16,}[\w\-]*
+      | AIza[\w\-]{20,} | ya29\.[\w\-.]{16,}               # Google
+      | (?:AKIA|ASIA)[A-Z0-9]{12,}                          # Amazon
+      | eyJ[\w\-]{10,}\.[\w\-]{10,}(?:\.[\w\-]*)?            # a JSON web token
+    )"""
+)
+# Values by the names before them: `api_key=…`, `"x-api-key": "…"`, `?key=…`, `Authorization: Bearer …`, `https://u:p@`.
+_NAMED = re.compile(
+    r"""(?xi)
+    ( (?:api[-_]?key|access[-_]?token|auth[-_]?token|client[-_]?secret|secret[-_]?(?:access[-_]?)?key|password
+        |authorization|subscription-key|security[-_]token|[?&](?:key|token|sig|signature|code))
+      ["']?\s*[=:]\s*["']?(?:(?:bearer|basic|token)\s+)?
+    | api\ key(?:\ provided)?:\s*(?=\S*[\d*])
+    | \bbearer\s+(?=\S{16}|\S*\d)
+    | ://[^\s/:@]*:(?=[^\s/@]+@)
+    )
+    [^\s"',;&}@]+"""
 )
 
 
@@ -43,7 +60,7 @@ def redact(text: str, *secrets: str | None) -> str:
     for secret in secrets:
         if secret and len(secret) >= 4:
             text = text.replace(secret, "***")
-    return _SECRETS.sub("***", text)
+    return _KEYS.sub("***", _NAMED.sub(r"\1***", text))
 
 
 class GatewayError(Exception):
@@ -80,6 +97,7 @@ class GatewayError(Exception):
         self.upstream_status = upstream_status
         self.upstream_code = upstream_code
         self.attempts = 0
+        self.results: list[Any] | None = None  # what a batch that this failed did get
         if retryable is not None:
             self.retryable = retryable
 

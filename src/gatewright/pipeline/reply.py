@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
-
-import msgspec
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from gatewright.errors import CallCancelled, GatewayError
+from gatewright.pipeline.fold import Fold
+from gatewright.pipeline.settling import Ending, Outcome, Settled, call_settled
 
 __all__ = ["Fold", "Outcome", "Reply", "Settled"]
 
@@ -18,34 +18,8 @@ log = logging.getLogger("gatewright.reply")
 
 C = TypeVar("C")
 V = TypeVar("V")
-C_contra = TypeVar("C_contra", contravariant=True)
-V_co = TypeVar("V_co", covariant=True)
-
-
-class Fold(Protocol[C_contra, V_co]):
-    """Adds chunks up to a value."""
-
-    def add(self, chunk: C_contra, /) -> None:
-        """Add one chunk."""
-        ...
-
-    def value(self) -> V_co:
-        """Give what the chunks so far add up to."""
-        ...
-
-
-class Outcome(msgspec.Struct, Generic[V], frozen=True):
-    """How a reply ended, with the value as far as it came and the error where it failed."""
-
-    state: Literal["completed", "failed", "abandoned"]
-    value: V
-    error: BaseException | None = None
-
-
-Settled = Callable[[Outcome[Any]], Awaitable[None] | None]
-
-# Settlements that outlive a cancelled reader: the loop itself keeps only weak references to tasks.
-_settling: set[asyncio.Task[None]] = set()
+D = TypeVar("D")
+W = TypeVar("W")
 
 
 class Reply(Generic[C, V]):
@@ -55,22 +29,27 @@ class Reply(Generic[C, V]):
     async generator of lists of chunks (what one network read brought), and the first list has come when `begin`
     returns, so that until then a failure is an ordinary exception of the call.
 
-    Settled exactly once: `completed` when the last chunk was read, `failed` when reading raised, `abandoned` when
-    the reader closed it early or was cancelled. Callbacks run last registered first, shielded from cancellation.
+    Settled exactly once: `completed` when the last chunk was read, `failed` when reading raised or it was
+    interrupted, `abandoned` when it was closed early or its reader was cancelled. Callbacks run last registered
+    first, shielded from cancellation. The outcome's value is what was read, not what lay unread in the buffer.
     """
 
     __slots__ = (
         "_buffer",
+        "_cancelled",
         "_chunks_of",
+        "_closed",
         "_fold",
         "_interruption",
         "_on_settled",
         "_reader",
         "_source",
+        "_stopping",
         "_value",
         "_whole",
         "attempts",
         "cached",
+        "on_failure",
         "outcome",
     )
 
@@ -79,28 +58,33 @@ class Reply(Generic[C, V]):
         self._fold = fold
         self._buffer: deque[C] = deque()
         self._on_settled: list[Settled] = []
-        self._reader: asyncio.Task[Any] | None = None
+        self._reader: asyncio.Task[Any] | None = None  # the task that drives the source: reads it, or closes it
         self._interruption: GatewayError | None = None
+        self._cancelled = False  # the reader, by an interruption
+        self._closed = False  # by another task than the reader's
+        self._stopping = False  # the source is being closed
         self._chunks_of: Callable[[V], Iterable[C]] | None = None
         self._whole = False
         self._value: Any = None
         self.outcome: Outcome[V] | None = None
         self.attempts = 1
         self.cached = False
+        # Words the error with which reading fails, given what was read until then.
+        self.on_failure: Callable[[BaseException, V], BaseException] | None = None
 
-    @classmethod
-    def whole(cls, value: V, chunks_of: Callable[[V], Iterable[C]] | None = None) -> Self:
+    @staticmethod
+    def whole(value: W, chunks_of: Callable[[W], Iterable[Any]] | None = None) -> Reply[Any, W]:
         """Make a reply of a value that is there already; `chunks_of` gives its chunks if someone reads them."""
-        reply = cls(None, None)
+        reply: Reply[Any, W] = Reply(None, None)
         reply._value = value
         reply._whole = True
         reply._chunks_of = chunks_of
         return reply
 
-    @classmethod
-    async def begin(cls, batches: AsyncGenerator[list[C], None], fold: Fold[C, V]) -> Self:
+    @staticmethod
+    async def begin(batches: AsyncGenerator[list[D], None], fold: Fold[D, W]) -> Reply[D, W]:
         """Await the first chunk and make a reply of the stream; what fails until then is raised here."""
-        reply = cls(batches, fold)
+        reply = Reply(batches, fold)
         try:
             while not reply._buffer:
                 reply._buffer.extend(await anext(batches))
@@ -126,7 +110,7 @@ class Reply(Generic[C, V]):
         if self.outcome is None:
             self._on_settled.append(callback)
         else:
-            _keep(_run([callback], self.outcome))
+            call_settled([callback], self.outcome)
 
     async def value(self) -> V:
         """Read to the end and give the value."""
@@ -134,8 +118,8 @@ class Reply(Generic[C, V]):
             while await self.batch():
                 pass
             assert self.outcome is not None
-            if self.outcome.error is not None:
-                raise self.outcome.error
+            if self.outcome.state != "completed":
+                raise self.outcome.error or CallCancelled("the reply was closed before its end")
             return self.outcome.value
         if self.outcome is None:
             await self._settle("completed")
@@ -171,25 +155,32 @@ class Reply(Generic[C, V]):
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop reading: what has not ended ends as `abandoned`, and its source is closed."""
+        """Stop reading: what has not ended ends as `abandoned`, and its source is closed.
+
+        A read under way in another task gets `CallCancelled`; this returns when the reply is settled.
+        """
         if self.outcome is not None:
             return
-        if self._reader is not None:
-            self.interrupt(CallCancelled("the reply was closed while it was being read"))
+        if self._reader is None and not self._stopping:
+            await self._stop("abandoned" if self._interruption is None else "failed", self._interruption)
             return
-        try:
-            if self._source is not None:
-                await self._source.aclose()
-        finally:
-            await self._settle("abandoned")
+        if self._interruption is None:
+            self._closed = True
+            self.interrupt(CallCancelled("the reply was closed while it was being read"))
+        await self._ended()
 
     def interrupt(self, error: GatewayError) -> None:
-        """End the stream with `error`: whoever is reading it, or reads it next, gets that error raised."""
-        if self.outcome is not None or self._interruption is not None:
+        """End the stream with `error`: whoever is reading it, or reads it next, gets that error raised.
+
+        What was buffered is dropped. A whole reply has all there is to come and is not interrupted.
+        """
+        if self.outcome is not None or self._interruption is not None or self._stopping or self._whole:
             return
         self._interruption = error
-        if self._reader is not None:
-            self._reader.cancel()
+        self._buffer.clear()
+        # A task that interrupts its own read gets the error when the source comes back.
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._cancelled = self._reader.cancel()
 
     def partial(self) -> V:
         """Give the value as far as it has been read."""
@@ -201,44 +192,79 @@ class Reply(Generic[C, V]):
             return False
         if self._source is None:
             return await self._fill_from_value()
+        if self._stopping:
+            await self._ended()
+            return False
         if self._reader is not None:
             raise RuntimeError("this reply is being read by another task")
         if self._interruption is not None:
-            await self._stop(self._interruption)
+            await self._stop("failed", self._interruption)
             raise self._interruption
         return await self._read(self._source)
 
     async def _read(self, source: AsyncGenerator[list[C], None]) -> bool:
         self._reader = reader = asyncio.current_task()
+        cancelling = reader.cancelling() if reader is not None else 0
         try:
             while not self._buffer:
                 self._buffer.extend(await anext(source))
+            if self._interruption is None:
+                self._reader = None
+                return True
         except StopAsyncIteration:
-            self._reader = None
-            await self._settle("completed")
-            return False
-        except asyncio.CancelledError:
-            self._reader = None
-            if self._interruption is None or reader is None:
-                await self._stop(None)
-                raise
-            reader.uncancel()
-            await self._stop(self._interruption)
-            raise self._interruption from None
-        except BaseException as error:
-            self._reader = None
-            await self._settle("failed", error)
+            if self._interruption is None:
+                await self._settle("completed")
+                return False
+        except GeneratorExit:
+            self._finish("abandoned")  # this coroutine is being closed: it may not await any more
             raise
-        self._reader = None
-        return True
+        except asyncio.CancelledError:
+            if self._interruption is None:
+                await self._stop("abandoned")
+                raise
+        except BaseException as error:
+            if self._interruption is None:
+                self._reader = None
+                if self.on_failure is not None:
+                    error = self.on_failure(error, self.partial())
+                await self._stop("failed", error)
+                raise error
+        return await self._end_interrupted(reader, cancelling)
 
-    async def _stop(self, error: GatewayError | None) -> None:
-        """Close the source and settle: with an error as failed, else as abandoned."""
+    async def _end_interrupted(self, reader: asyncio.Task[Any] | None, cancelling: int) -> NoReturn:
+        """Settle an interrupted read; a cancellation of the reader that came from elsewhere goes on."""
+        error = self._interruption
+        assert error is not None
+        cancelled_too = reader is not None and self._cancelled and reader.uncancel() > cancelling
+        if self._closed:
+            await self._stop("abandoned")
+        else:
+            await self._stop("failed", error)
+        if cancelled_too:
+            raise asyncio.CancelledError
+        raise error
+
+    async def _stop(self, state: Ending, error: BaseException | None = None) -> None:
+        """Close the source and settle."""
+        self._reader, self._stopping = asyncio.current_task(), True
         try:
             if self._source is not None:
                 await self._source.aclose()
+        except GeneratorExit:
+            self._finish(state, error)
+            raise
+        except Exception:
+            log.exception("closing the source of a reply failed")
         finally:
-            await self._settle("failed" if error is not None else "abandoned", error)
+            await self._settle(state, error)
+
+    async def _ended(self) -> None:
+        """Wait until the task that reads or closes the source has settled this."""
+        if self._reader is asyncio.current_task():
+            return
+        ended = asyncio.get_running_loop().create_future()
+        self._on_settled.insert(0, lambda _: None if ended.done() else ended.set_result(None))
+        await ended
 
     async def _fill_from_value(self) -> bool:
         if self._chunks_of is not None:
@@ -249,44 +275,17 @@ class Reply(Generic[C, V]):
         await self._settle("completed")
         return False
 
-    async def _settle(
-        self, state: Literal["completed", "failed", "abandoned"], error: BaseException | None = None
-    ) -> None:
+    async def _settle(self, state: Ending, error: BaseException | None = None) -> None:
+        task = self._finish(state, error)
+        if task is not None:
+            await asyncio.shield(task)
+
+    def _finish(self, state: Ending, error: BaseException | None = None) -> asyncio.Task[None] | None:
+        """Settle now; what the callbacks have to await goes on in the task that is given back."""
         if self.outcome is not None:
-            return
+            return None
+        self._reader = None
+        self._buffer.clear()
         self.outcome = outcome = Outcome(state, self.partial(), error)
         callbacks, self._on_settled = self._on_settled, []
-        while callbacks:
-            awaitable = _call(callbacks.pop(), outcome)
-            if awaitable is not None:
-                # The rest goes on in a task of its own, which a cancelled reader cannot take with it.
-                await asyncio.shield(_keep(_run(callbacks, outcome, awaitable)))
-                return
-
-
-def _call(callback: Settled, outcome: Outcome[Any]) -> Awaitable[None] | None:
-    try:
-        return callback(outcome)
-    except Exception:
-        log.exception("settling a reply failed in %r", callback)
-        return None
-
-
-async def _run(callbacks: list[Settled], outcome: Outcome[Any], first: Awaitable[None] | None = None) -> None:
-    awaitable = first
-    while True:
-        if awaitable is not None:
-            try:
-                await awaitable
-            except Exception:
-                log.exception("settling a reply failed")
-        if not callbacks:
-            return
-        awaitable = _call(callbacks.pop(), outcome)
-
-
-def _keep(work: Any) -> asyncio.Task[None]:
-    task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-    _settling.add(task)
-    task.add_done_callback(_settling.discard)
-    return task
+        return call_settled(callbacks, outcome)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatewright.types.results import Answer, Choice, Chunk, ToolCall, ToolCallDelta
-from gatewright.types.usage import NO_USAGE, Usage
+from gatewright.types.usage import NO_USAGE, Price, Usage
 
 __all__ = ["AnswerFold", "chunks_of"]
 
@@ -83,10 +83,11 @@ def _merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
 class AnswerFold:
     """Adds chunks up; `value` can be asked for at any time and gives what has come so far."""
 
-    __slots__ = ("_choices", "_context", "_first", "_model", "usage")
+    __slots__ = ("_choices", "_context", "_first", "_model", "_price", "usage")
 
-    def __init__(self, *, model: str, provider: str, deployment_id: str = "") -> None:
+    def __init__(self, *, model: str, provider: str, deployment_id: str = "", price: Price | None = None) -> None:
         self._context = (provider, deployment_id)
+        self._price = price
         self._model = model
         self._choices: dict[int, _OpenChoice] = {}
         self._first: Chunk | None = None
@@ -118,12 +119,14 @@ class AnswerFold:
     def value(self) -> Answer:
         """Give the answer that the chunks so far add up to."""
         first = self._first or Chunk()
+        usage = self.usage or NO_USAGE
         return Answer(
             choices=[self._choices[index].close(index) for index in sorted(self._choices)] or [Choice()],
             model=first.model or self._model,
             provider=self._context[0],
             deployment_id=self._context[1],
-            usage=self.usage or NO_USAGE,
+            usage=usage,
+            cost_usd=self._price.cost(usage) if self._price is not None else None,
             id=first.id,
             created=first.created,
             system_fingerprint=first.system_fingerprint,

@@ -40,18 +40,26 @@ NO_USAGE = Usage()
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model costs, in US dollars a token, and how much it takes, in tokens."""
+    """What a model costs, in US dollars a token, and how much it takes, in tokens.
+
+    A prompt of more than `above_tokens` tokens is billed at the price `above` instead, all of it and its answer.
+    """
 
     input_cost_per_token: float = 0.0
     output_cost_per_token: float = 0.0
     cache_read_input_token_cost: float | None = None
     cache_creation_input_token_cost: float | None = None
+    output_cost_per_reasoning_token: float | None = None
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     mode: str = "chat"
+    above_tokens: int | None = None
+    above: Price | None = None
 
     def cost(self, usage: Usage) -> float:
-        """Give the price of `usage` in US dollars; cached tokens at their own rates where the model has them."""
+        """Give the price of `usage` in US dollars; cached and reasoning tokens at the model's own rates for them."""
+        if self.above is not None and usage.prompt_tokens > (self.above_tokens or 0):
+            return self.above.cost(usage)
         plain = usage.prompt_tokens
         cost = usage.completion_tokens * self.output_cost_per_token
         if usage.cached_tokens and self.cache_read_input_token_cost is not None:
@@ -60,4 +68,6 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         if usage.cache_write_tokens and self.cache_creation_input_token_cost is not None:
             plain -= usage.cache_write_tokens
             cost += usage.cache_write_tokens * self.cache_creation_input_token_cost
+        if usage.reasoning_tokens and self.output_cost_per_reasoning_token is not None:
+            cost += usage.reasoning_tokens * (self.output_cost_per_reasoning_token - self.output_cost_per_token)
         return cost + max(0, plain) * self.input_cost_per_token

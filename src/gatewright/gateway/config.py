@@ -1,0 +1,179 @@
+"""The configuration of a gateway, from wherever it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from gatewright.layers.routing.retries import RetryConfig
+from gatewright.layers.routing.strategies import StrategyName
+from gatewright.types.configuration import Config, is_secret, mapping
+from gatewright.types.deployment import Lane
+
+__all__ = ["GatewayConfig", "HttpConfig", "LiteLLMParams", "ModelEntry", "configure_gateway"]
+
+
+class HttpConfig(Config):
+    """Seconds for each phase of a request to a provider, and how to reach it; None is "no limit of its own".
+
+    Proxies come from the environment (HTTPS_PROXY, NO_PROXY …), certificate authorities from `ca_file` or
+    SSL_CERT_FILE. `max_connections` of 0 is no limit.
+    """
+
+    connect_timeout: float | None = Field(default=10.0, gt=0)
+    first_byte_timeout: float | None = Field(default=None, gt=0)
+    chunk_timeout: float | None = Field(default=300.0, gt=0)
+    ca_file: str | None = None
+    max_connections: int = Field(default=0, ge=0)
+
+
+class LiteLLMParams(Config):
+    """Where a model is and how it is asked, in LiteLLM's words; what is not named here goes to the provider."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(min_length=1)
+    api_key: SecretStr | None = None
+    api_base: str | None = None
+    custom_llm_provider: str | None = None
+    timeout: float | None = Field(default=None, gt=0)
+    rpm: int | None = Field(default=None, gt=0)
+    tpm: int | None = Field(default=None, gt=0)
+    weight: float | None = Field(default=None, ge=0)
+    order: int | None = None
+    max_parallel_requests: int | None = Field(default=None, gt=0)
+    extra_headers: dict[str, str] | None = None
+    lane: Lane | None = None
+    http2: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_url(cls, values: Any) -> Any:
+        """Take `base_url` for `api_base`: LiteLLM has both."""
+        given = mapping(values)
+        if given is not None and "base_url" in given and "api_base" not in given:
+            return {("api_base" if key == "base_url" else key): value for key, value in given.items()}
+        return values
+
+    @model_validator(mode="after")
+    def _hide(self) -> Self:
+        """Keep every extra whose name says secret as a `SecretStr`."""
+        for name, value in (self.__pydantic_extra__ or {}).items():
+            if isinstance(value, str) and is_secret(name):
+                self.__pydantic_extra__[name] = SecretStr(value)  # type: ignore[index]
+        return self
+
+
+class ModelEntry(Config):
+    """One entry of the model list: the name that callers ask for, and one deployment that answers."""
+
+    model_name: str = Field(min_length=1)
+    litellm_params: LiteLLMParams
+    model_info: dict[str, Any] = {}
+    rpm: int | None = Field(default=None, gt=0)
+    tpm: int | None = Field(default=None, gt=0)
+    weight: float | None = Field(default=None, ge=0)
+    order: int | None = None
+    lane: Lane | None = None
+
+
+FallbackMap = dict[str, list[str]]
+
+
+class GatewayConfig(Config):
+    """Everything that a gateway can be told; each setting has a default that works.
+
+    `providers` are asked by their own model names (`openai/gpt-4o`, or `gpt-4o` where it is clear whose it is);
+    `model_list` gives names of your own. `timeout` is the deadline of a whole call in seconds, None for none.
+    `environment` are variables that the configuration sets for itself, `master_key` is what the server's callers
+    have to show. `fallbacks` maps a model to the models asked instead; a plain list holds for every model.
+    """
+
+    model_list: list[ModelEntry] = []
+    providers: list[str] = []
+    default_model: str | None = None
+    default_embedding_model: str | None = None
+    api_keys: dict[str, SecretStr] = {}
+    base_urls: dict[str, str] = {}
+    aliases: dict[str, str] = {}
+    fallbacks: FallbackMap = {}
+    default_fallbacks: list[str] = []
+    context_window_fallbacks: FallbackMap = {}
+    content_policy_fallbacks: FallbackMap = {}
+    routing_strategy: StrategyName = "weighted-shuffle"
+    timeout: float | None = Field(default=600.0, gt=0)
+    max_retries: int = Field(default=2, ge=0, le=100)
+    retries: RetryConfig = RetryConfig()
+    drop_params: bool = False
+    continue_streams: bool = False
+    embed_concurrency: int = Field(default=8, ge=1)
+    http: HttpConfig = HttpConfig()
+    simulator: dict[str, Any] = {}
+    environment: dict[str, SecretStr] = {}
+    master_key: SecretStr | None = None
+    close_timeout: float = Field(default=5.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_fallbacks(cls, values: Any) -> Any:
+        """Take a plain list of fallbacks for the default ones, and LiteLLM's list of maps for one map."""
+        given = mapping(values)
+        if given is None:
+            return values
+        settings = dict(given)
+        defaults: list[Any] = list(settings.get("default_fallbacks") or ())
+        listed = settings.get("fallbacks")
+        if isinstance(listed, list | tuple) and all(isinstance(one, str) for one in cast("list[Any]", listed)):
+            defaults = [*cast("list[Any]", listed), *defaults]
+            settings["fallbacks"] = {}
+        for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
+            settings[name] = _merged(settings.get(name))
+        own = mapping(settings["fallbacks"])
+        if own is not None and "*" in own:
+            defaults = [*cast("list[Any]", own["*"]), *defaults]
+            settings["fallbacks"] = {name: value for name, value in own.items() if name != "*"}
+        return {**settings, "default_fallbacks": defaults}
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        """Leave out keys that are None: `api_keys={"openai": os.environ.get(…)}` is common."""
+        given = mapping(values)
+        return values if given is None else {name: key for name, key in given.items() if key}
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a YAML file: settings by their names here, or a LiteLLM proxy's `config.yaml` as it is."""
+        from gatewright.gateway.yaml_file import read_yaml
+
+        return cls.read(read_yaml(Path(path)).values, str(path))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read `GATEWRIGHT_…` variables, and the providers' own keys (`OPENAI_API_KEY` …)."""
+        from gatewright.gateway.environment import read_environment
+
+        return read_environment(cls, environ)
+
+
+def _merged(value: Any) -> Any:
+    """Make one map of LiteLLM's list of maps."""
+    if value is None:
+        return {}
+    if not isinstance(value, list | tuple):
+        return value
+    parts = [mapping(one) for one in cast("list[Any]", value)]
+    if None in parts:
+        return cast(Any, value)
+    return {name: models for part in parts if part for name, models in part.items()}
+
+
+def configure_gateway(
+    model_list: Sequence[Mapping[str, Any]] = (), *, timeout: float | None = 600.0, **settings: Any
+) -> GatewayConfig:
+    """Make a configuration; see `GatewayConfig` for the settings. A wrong one is a `ConfigurationError`."""
+    given: dict[str, Any] = {"model_list": list(model_list), "timeout": timeout, **settings}
+    return GatewayConfig(**given)

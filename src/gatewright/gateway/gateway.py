@@ -1,0 +1,275 @@
+"""The gateway: one object for every model, from any thread, any loop, blocking or not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
+
+from gatewright.clock import MONOTONIC
+from gatewright.errors import GatewayClosed
+from gatewright.gateway.assembly import Assembly
+from gatewright.gateway.config import GatewayConfig
+from gatewright.gateway.home import HomeLoop
+from gatewright.gateway.requests import CallMaker
+from gatewright.gateway.streams import GenerateStream
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.events import CallSettled, CallStarted, Event, Events
+from gatewright.pipeline.reply import Reply
+from gatewright.providers.lanes import ProviderFactory
+from gatewright.types.requests import Message
+from gatewright.types.responses import EmbedResponse, GenerateResponse
+from gatewright.types.results import Answer, Chunk, Embeddings
+from gatewright.types.schemas import parse
+
+__all__ = ["LiteLLMGateway"]
+
+T = TypeVar("T")
+
+
+class LiteLLMGateway:
+    """Generates, embeds and streams with the models of its configuration; without one, of the environment.
+
+    Safe to use from many threads and many event loops at once. Close it, or use it in `with` or `async with`, to
+    end its connections at a time of your choice; the end of the process does it otherwise.
+    `providers` are providers of your own: a factory for each provider name that the configuration then uses.
+    """
+
+    def __init__(
+        self, config: GatewayConfig | None = None, *, providers: Mapping[str, ProviderFactory] | None = None
+    ) -> None:
+        self.config = config if config is not None else GatewayConfig.from_env()
+        self._clock = MONOTONIC
+        self._events = Events()
+        self._assembly = Assembly(self.config, clock=self._clock, events=self._events, providers=providers)
+        self._handle = self._assembly.handle
+        self._calls = CallMaker(self.config, self._clock)
+        self._home = HomeLoop(self._assembly.lanes)
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._open_streams: set[Reply[Any, Any]] = set()
+
+    async def generate_async(
+        self,
+        prompt: str | Sequence[Message] | None = None,
+        model: str | None = None,
+        messages: Sequence[Message] | None = None,
+        tenant_id: str | None = None,
+        **params: Any,
+    ) -> GenerateResponse:
+        """Give the model's answer to `prompt` (a text) or `messages` (the OpenAI form, with media and tools).
+
+        `params` go to the model by their OpenAI names (`temperature`, `tools`, `n` …) or the provider's own. For the
+        gateway itself are `timeout` (seconds for the whole call), `max_retries`, `fallbacks`, `drop_params`,
+        `session` and `tags`. A Pydantic class as `response_format` gives `response.parsed`.
+        """
+        call, parse_as = self._calls.generation(prompt, model, messages, tenant_id, params)
+        if self._home.loop is not None and asyncio.get_running_loop() is self._home.loop:
+            return await self._generate(call, parse_as)
+        return await self._home.run(lambda: self._generate(call, parse_as))
+
+    def generate(
+        self,
+        prompt: str | Sequence[Message] | None = None,
+        model: str | None = None,
+        messages: Sequence[Message] | None = None,
+        tenant_id: str | None = None,
+        **params: Any,
+    ) -> GenerateResponse:
+        """Do what `generate_async` does, and wait for it; refused on the gateway's own event loop."""
+        call, parse_as = self._calls.generation(prompt, model, messages, tenant_id, params)
+        return self._home.run_blocking(lambda: self._generate(call, parse_as))
+
+    def generate_stream(
+        self,
+        prompt: str | Sequence[Message] | None = None,
+        model: str | None = None,
+        messages: Sequence[Message] | None = None,
+        tenant_id: str | None = None,
+        **params: Any,
+    ) -> GenerateStream:
+        """Give the answer as it comes, for `for` or `async for`; the parameters are those of `generate_async`."""
+        call, parse_as = self._calls.generation(prompt, model, messages, tenant_id, params, stream=True)
+        return self._stream(call, parse_as)
+
+    generate_stream_async = generate_stream
+
+    def complete_stream(
+        self, prompt: Any, model: str | None = None, tenant_id: str | None = None, **params: Any
+    ) -> GenerateStream:
+        """Stream a completion of the legacy kind: the prompt is not a chat but text to be continued, or tokens."""
+        return self._stream(self._calls.completion(prompt, model, tenant_id, params, stream=True), None)
+
+    async def complete_async(
+        self, prompt: Any, model: str | None = None, tenant_id: str | None = None, **params: Any
+    ) -> GenerateResponse:
+        """Give a completion of the legacy kind: the prompt is not a chat but text to be continued, or tokens."""
+        call = self._calls.completion(prompt, model, tenant_id, params)
+        return await self._home.run(lambda: self._generate(call, None))
+
+    async def embed_async(
+        self, texts: str | Sequence[str], model: str | None = None, tenant_id: str | None = None, **params: Any
+    ) -> EmbedResponse:
+        """Give a vector of length 1 for each text, in their order; any number of texts, split as the provider needs."""
+        call = self._calls.embedding(texts, model, tenant_id, params)
+        return await self._home.run(lambda: self._embed(call))
+
+    def embed(
+        self, texts: str | Sequence[str], model: str | None = None, tenant_id: str | None = None, **params: Any
+    ) -> EmbedResponse:
+        """Do what `embed_async` does, and wait for it; refused on the gateway's own event loop."""
+        call = self._calls.embedding(texts, model, tenant_id, params)
+        return self._home.run_blocking(lambda: self._embed(call))
+
+    def run_blocking(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that uses this gateway on its home loop, and wait for it; refused on that loop itself."""
+        return self._home.run_blocking(lambda: work)
+
+    def models(self) -> list[str]:
+        """Give the model names that can be asked for; wildcards as they stand."""
+        return self._assembly.table.names()
+
+    def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
+        """Have `subscriber(event)` called for whatever happens, on the home loop; call what is returned to end it."""
+        return self._events.subscribe(subscriber)
+
+    async def _generate(self, call: Call, parse_as: type[BaseModel] | None) -> GenerateResponse:
+        reply, answer = await self._answer(call)
+        return self._response(call, parse_as, reply, answer)
+
+    async def _embed(self, call: Call) -> EmbedResponse:
+        if not call.embedding.inputs:
+            return EmbedResponse(embeddings=[], model=call.request.model, provider="", request_id=call.id, attempts=0)
+        reply, vectors = await self._answer(call)
+        return self._embed_response(call, reply, vectors)
+
+    async def _answer(self, call: Call) -> tuple[Reply[Any, Any], Any]:
+        """Have a call answered, whole; a call that closing the gateway cuts off ends as `GatewayClosed`."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way.add(task)
+        try:
+            reply = await self._begin(call)
+            async with reply:
+                return reply, await reply.value()
+        except asyncio.CancelledError:
+            if task in self._under_way:
+                raise
+            task.uncancel()
+            raise GatewayClosed("the gateway was closed during the call", request_id=call.id) from None
+        finally:
+            self._under_way.discard(task)
+
+    async def _begin(self, call: Call) -> Reply[Any, Any]:
+        if self._home.closed:
+            raise GatewayClosed("the gateway is closed: make a new one", request_id=call.id)
+        if not self._events.heard:
+            return await self._handle(call)
+        self._events.emit(CallStarted(call_id=call.id, call=call))
+        reply = await self._handle(call)
+        reply.when_settled(
+            lambda outcome: self._events.emit(
+                CallSettled(call_id=call.id, call=call, outcome=outcome, seconds=self._clock.now() - call.started_at)
+            )
+        )
+        return reply
+
+    def _stream(self, call: Call, parse_as: type[BaseModel] | None) -> GenerateStream:
+        async def open_() -> Reply[Chunk, Answer]:
+            # The deadline starts with the first read, not when the stream was made.
+            now = self._clock.now()
+            moved = now - call.started_at
+            deadline = None if call.deadline is None else call.deadline + moved
+            reply = await self._begin(call.replace(started_at=now, deadline=deadline))
+            self._open_streams.add(reply)
+            reply.when_settled(lambda _: self._open_streams.discard(reply))
+            return reply
+
+        def respond(reply: Reply[Chunk, Answer]) -> GenerateResponse:
+            assert reply.outcome is not None
+            return self._response(call, parse_as, reply, reply.outcome.value)
+
+        return GenerateStream(self._home, open_, respond)
+
+    def _response(
+        self, call: Call, parse_as: type[BaseModel] | None, reply: Reply[Any, Any], answer: Answer
+    ) -> GenerateResponse:
+        choices = answer.choices
+        parsed = None
+        if parse_as is not None and choices[0].text and choices[0].refusal is None:
+            parsed = parse(parse_as, choices[0].text)
+        return GenerateResponse(
+            model=answer.model,
+            provider=answer.provider,
+            choices=choices,
+            request_id=call.id,
+            usage=answer.usage,
+            cost_usd=answer.cost_usd,
+            latency_ms=(self._clock.now() - call.started_at) * 1000,
+            cached=reply.cached,
+            attempts=reply.attempts,
+            parsed=parsed,
+            deployment_id=answer.deployment_id,
+            id=answer.id,
+            created=answer.created,
+            system_fingerprint=answer.system_fingerprint,
+            raw=answer.raw,
+        )
+
+    def _embed_response(self, call: Call, reply: Reply[Any, Any], vectors: Embeddings) -> EmbedResponse:
+        return EmbedResponse(
+            embeddings=vectors.vectors,
+            model=vectors.model,
+            provider=vectors.provider,
+            request_id=call.id,
+            usage=vectors.usage,
+            cost_usd=vectors.cost_usd,
+            latency_ms=(self._clock.now() - call.started_at) * 1000,
+            cached=reply.cached,
+            attempts=reply.attempts,
+            deployment_id=vectors.deployment_id,
+        )
+
+    async def aclose(self) -> None:
+        """Let calls under way end within `close_timeout` seconds, cancel the others, close all connections."""
+        await self._home.aclose(self._finish)
+
+    def close(self) -> None:
+        """Do the same and wait for it; refused on the gateway's own event loop."""
+        self._home.close(self._finish)
+
+    async def _finish(self) -> None:
+        """Wait for what is under way, then cut it off."""
+        until = time.monotonic() + self.config.close_timeout
+        mine = asyncio.current_task()
+        # Closing is rare and calls are many: asking now and then is cheaper than having each call tell.
+        while (self._under_way - {mine} or self._open_streams) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        cut = [task for task in self._under_way if task is not mine]
+        self._under_way.clear()
+        for task in cut:
+            task.cancel()
+        for reply in list(self._open_streams):
+            reply.interrupt(GatewayClosed("the gateway was closed during the stream"))
+            if not reply.settled:
+                await reply.aclose()
+        if cut:
+            await asyncio.wait(cut, timeout=1.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await self._home.arrive()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<LiteLLMGateway of {len(self.models())} models, {len(self.config.providers)} providers>"

@@ -1,0 +1,185 @@
+"""From the arguments of a method to a call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from pydantic import BaseModel
+
+from gatewright.clock import Clock
+from gatewright.errors import BadRequest
+from gatewright.gateway.config import GatewayConfig
+from gatewright.pipeline.call import Call, CallOptions, new_id
+from gatewright.types.caller import ANONYMOUS, Caller
+from gatewright.types.messages import messages_of
+from gatewright.types.requests import EmbedRequest, GenerateRequest, Message
+from gatewright.types.schemas import response_format_of
+
+__all__ = ["CallMaker", "MadeCall"]
+
+_OPTIONS = frozenset({"timeout", "max_retries", "fallbacks", "drop_params", "continue_streams"})
+_CALLER = frozenset({"session", "tags", "key_id"})
+_OWN = _OPTIONS | _CALLER
+
+
+class MadeCall(NamedTuple):
+    """A call, and the class that its answer is to be read as."""
+
+    call: Call
+    parse_as: type[BaseModel] | None
+
+
+class CallMaker:
+    """Makes calls of one configuration; bad input is a `BadRequest` that names it."""
+
+    def __init__(self, config: GatewayConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+
+    def generation(
+        self,
+        prompt: str | Sequence[Message] | None,
+        model: str | None,
+        messages: Sequence[Message] | None,
+        tenant_id: str | None,
+        params: dict[str, Any],
+        *,
+        stream: bool = False,
+    ) -> MadeCall:
+        """Make a call for text."""
+        own = self._own(params)
+        params.pop("stream", None)
+        parse_as = _parse_as(params)
+        request = GenerateRequest(
+            model=self._model(model, self._config.default_model, "default_model"),
+            messages=messages_of(prompt, messages),
+            params={name: value for name, value in params.items() if value is not None},
+        )
+        return MadeCall(self._call(request, tenant_id, own, params, stream=stream), parse_as)
+
+    def completion(
+        self, prompt: Any, model: str | None, tenant_id: str | None, params: dict[str, Any], *, stream: bool = False
+    ) -> Call:
+        """Make a call of the legacy completions, whose prompt may be texts or token arrays."""
+        if not isinstance(prompt, str | list) or not prompt:
+            raise BadRequest("prompt: give a text, a list of texts, or tokens", param="prompt")
+        own = self._own(params)
+        request = GenerateRequest(
+            model=self._model(model, self._config.default_model, "default_model"),
+            style="text",
+            prompt=cast("str | list[str]", prompt),
+            params={name: value for name, value in params.items() if value is not None and name != "stream"},
+        )
+        return self._call(request, tenant_id, own, params, stream=stream)
+
+    def embedding(
+        self, texts: str | Sequence[Any], model: str | None, tenant_id: str | None, params: dict[str, Any]
+    ) -> Call:
+        """Make a call for vectors; one text is a list of one."""
+        own = self._own(params)
+        default = self._config.default_embedding_model or self._config.default_model
+        request = EmbedRequest(
+            model=self._model(model, default, "default_embedding_model"),
+            inputs=_inputs(texts),
+            params={name: value for name, value in params.items() if value is not None},
+        )
+        return self._call(request, tenant_id, own, params)
+
+    def _own(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Take what is the gateway's out of the parameters."""
+        if _OWN.isdisjoint(params):
+            return {}
+        return {name: params.pop(name) for name in _OWN.intersection(params)}
+
+    def _model(self, model: str | None, default: str | None, setting: str) -> str:
+        model = model or default
+        if not model:
+            raise BadRequest(f"model: name one, or configure {setting}", param="model")
+        if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequest(f"model: expected a name, got {type(model).__name__}", param="model")
+        return model
+
+    def _call(
+        self,
+        request: GenerateRequest | EmbedRequest,
+        tenant_id: str | None,
+        own: dict[str, Any],
+        params: dict[str, Any],
+        *,
+        stream: bool = False,
+    ) -> Call:
+        now = self._clock.now()
+        timeout = _timeout(own["timeout"]) if own and "timeout" in own else self._config.timeout
+        options = {"options": _options(own)} if own else {}
+        return Call(
+            request=request,
+            id=new_id(),
+            started_at=now,
+            caller=_caller(tenant_id, params.get("user"), own),
+            deadline=None if timeout is None else now + timeout,
+            stream=stream,
+            **options,
+        )
+
+
+def _caller(tenant_id: str | None, user: Any, own: Mapping[str, Any]) -> Caller:
+    if tenant_id is None and user is None and not own:
+        return ANONYMOUS
+    if tenant_id is not None and (not isinstance(tenant_id, str) or not tenant_id):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequest("tenant_id: expected a text that is not empty", param="tenant_id")
+    return Caller(
+        tenant_id=tenant_id,
+        user=user if isinstance(user, str) else None,
+        session=own.get("session"),
+        key_id=own.get("key_id"),
+        tags=tuple(own.get("tags") or ()),
+    )
+
+
+def _options(own: Mapping[str, Any]) -> CallOptions:
+    retries = own.get("max_retries")
+    if retries is not None and (not isinstance(retries, int) or isinstance(retries, bool) or retries < 0):
+        raise BadRequest(f"max_retries: expected a number, zero or more, got {retries!r}", param="max_retries")
+    fallbacks = own.get("fallbacks")
+    if isinstance(fallbacks, str) or not (
+        fallbacks is None or (isinstance(fallbacks, Sequence) and all(isinstance(one, str) for one in fallbacks))  # pyright: ignore[reportUnknownVariableType]
+    ):
+        raise BadRequest("fallbacks: expected a list of model names", param="fallbacks")
+    return CallOptions(
+        max_retries=retries,
+        fallbacks=None if fallbacks is None else tuple(cast("Sequence[str]", fallbacks)),
+        drop_params=own.get("drop_params"),
+        continue_streams=own.get("continue_streams"),
+    )
+
+
+def _timeout(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise BadRequest(f"timeout: expected seconds above zero, got {value!r}", param="timeout")
+    return float(value)
+
+
+def _parse_as(params: dict[str, Any]) -> type[BaseModel] | None:
+    wanted = params.get("response_format")
+    if wanted is None or not isinstance(wanted, type):
+        return None
+    if not issubclass(wanted, BaseModel):
+        raise BadRequest("response_format: expected a Pydantic class or an OpenAI format", param="response_format")
+    params["response_format"] = response_format_of(wanted)
+    return wanted
+
+
+def _inputs(texts: Any) -> Sequence[Any]:
+    if isinstance(texts, str):
+        return (texts,)
+    if not isinstance(texts, Sequence) or isinstance(texts, bytes):
+        raise BadRequest(f"texts: expected a text or a list of texts, got {type(texts).__name__}", param="texts")
+    inputs = cast("Sequence[Any]", texts)
+    for place, one in enumerate(inputs):
+        if not isinstance(one, str | list):
+            raise BadRequest(f"texts[{place}]: expected a text, got {type(one).__name__}", param=f"texts[{place}]")
+    return inputs

@@ -1,0 +1,231 @@
+"""The circuit breaker's state machine."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from gatewright.errors import GatewayError
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.layers.circuit_breaker.faults import is_fault, is_rate_limit
+from gatewright.layers.circuit_breaker.window import SlidingWindow
+
+__all__ = ["Breaker", "BreakerStatus", "Reason", "State", "Transition"]
+
+State = Literal["closed", "open", "half_open"]
+Reason = Literal["failures", "failure_rate", "probe", "probes_due", "recovered", "by_hand"]
+REFUSED = 0
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of state; `open_until` is when the first probe may go (infinity: when someone closes it by hand)."""
+
+    before: State
+    after: State
+    at: float
+    reason: Reason
+    open_until: float | None = None
+
+
+class BreakerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a breaker looks like now; the counts are those of the sliding window."""
+
+    state: State
+    failures_in_a_row: int
+    failed: int
+    succeeded: int
+    openings: int
+    next_probe_at: float | None
+
+
+class Breaker:
+    """Closed, open or half open. Every call that is let through has a pass, and its outcome is told with that pass.
+
+    A pass is a number, and `0` is a refusal. It is valid until the state changes next: what calls of an earlier
+    state report is too late to matter, so a straggler neither opens a breaker again nor passes for a probe.
+    """
+
+    __slots__ = (
+        "_closed_at",
+        "_config",
+        "_generation",
+        "_in_a_row",
+        "_last_probe_at",
+        "_limited_since",
+        "_on_change",
+        "_open_until",
+        "_openings",
+        "_probes",
+        "_random",
+        "_recovered",
+        "_window",
+        "state",
+    )
+
+    def __init__(
+        self,
+        config: CircuitBreakerConfig,
+        on_change: Callable[[Transition], None] | None = None,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self.state: State = "closed"
+        self._config = config
+        self._on_change = on_change
+        self._random = random
+        self._window = SlidingWindow(config.window)
+        self._generation = 1
+        self._in_a_row = 0
+        self._limited_since: float | None = None
+        self._open_until = -math.inf
+        self._openings = 0
+        self._closed_at = -math.inf
+        self._probes = 0
+        self._recovered = 0
+        self._last_probe_at = -math.inf
+
+    def allow(self, now: float) -> int:
+        """Give a pass for one call, or 0."""
+        if self.state == "closed":
+            return self._generation
+        if self.state == "open":
+            if now < self._open_until:
+                return REFUSED
+            self._change("half_open", now, "probes_due")
+        if self._probes >= self._config.half_open_probes and not self._give_up_probes(now):
+            return REFUSED
+        self._probes += 1
+        self._last_probe_at = now
+        return self._generation
+
+    def record_success(self, permit: int, now: float) -> None:
+        """Say that the call with this pass was answered."""
+        if permit != self._generation:
+            return
+        self._in_a_row = 0
+        self._limited_since = None
+        if self.state == "closed":
+            self._window.add(failed=False, now=now)
+            return
+        self._probes -= 1
+        self._recovered += 1
+        if self._recovered >= self._config.success_threshold:
+            self._close(now, "recovered")
+
+    def record_failure(self, permit: int, error: BaseException, now: float) -> None:
+        """Say that the call with this pass failed; what is not the deployment's fault is no verdict on it."""
+        if permit != self._generation:
+            return
+        if not self._counts(error, now):
+            self.probe_abandoned(permit)
+        elif self.state == "half_open":
+            self._open(now, "probe", error)
+        else:
+            self._in_a_row += 1
+            self._window.add(failed=True, now=now)
+            self._judge(error, now)
+
+    def probe_abandoned(self, permit: int) -> None:
+        """Say that the call with this pass ended without an outcome; another probe may go in its place."""
+        if permit == self._generation and self.state == "half_open":
+            self._probes -= 1
+
+    def next_probe_at(self, now: float) -> float | None:
+        """Give the time from which a call is let through for certain; None while it is closed."""
+        if self.state == "closed":
+            return None
+        if self.state == "open":
+            return max(now, self._open_until)
+        if self._probes < self._config.half_open_probes:
+            return now
+        return max(now, self._last_probe_at + self._config.probe_timeout)
+
+    def open_by_hand(self, now: float) -> None:
+        """Let nothing through until it is closed or reset by hand."""
+        self._open_until = math.inf
+        self._change("open", now, "by_hand")
+
+    def close_by_hand(self, now: float) -> None:
+        """Let everything through again; how often it opened lately is remembered."""
+        self._close(now, "by_hand")
+
+    def reset(self, now: float) -> None:
+        """Make it as new."""
+        self._close(now, "by_hand")
+        self._openings = 0
+        self._closed_at = -math.inf
+
+    def change(self, config: CircuitBreakerConfig) -> None:
+        """Apply another configuration; the state stays, the sliding window starts anew if its length changed."""
+        if config.window != self._config.window:
+            self._window = SlidingWindow(config.window)
+        self._config = config
+
+    def status(self, now: float) -> BreakerStatus:
+        """Describe it."""
+        self._window.advance(now)
+        return BreakerStatus(
+            state=self.state,
+            failures_in_a_row=self._in_a_row,
+            failed=self._window.failed,
+            succeeded=self._window.succeeded,
+            openings=self._openings,
+            next_probe_at=self.next_probe_at(now),
+        )
+
+    def _counts(self, error: BaseException, now: float) -> bool:
+        if is_fault(error):
+            self._limited_since = None
+            return True
+        if not is_rate_limit(error):
+            return False
+        if self._limited_since is None:
+            self._limited_since = now
+        return now - self._limited_since >= self._config.rate_limit_persistence
+
+    def _judge(self, error: BaseException, now: float) -> None:
+        window, config = self._window, self._config
+        if self._in_a_row >= config.failure_threshold:
+            self._open(now, "failures", error)
+        elif window.total >= config.minimum_calls and window.failed >= config.failure_rate * window.total:
+            self._open(now, "failure_rate", error)
+
+    def _open(self, now: float, reason: Reason, error: BaseException) -> None:
+        config = self._config
+        if self.state == "closed" and now - self._closed_at > config.window:
+            self._openings = 0
+        # 2 ** 30 is beyond every cap, and beyond it a float would overflow in the end.
+        longer = config.timeout * 2.0 ** min(self._openings, 30)
+        asked = error.retry_after if isinstance(error, GatewayError) else None
+        seconds = max(longer * (1.0 + config.jitter * self._random()), asked or 0.0)
+        self._openings += 1
+        self._open_until = max(self._open_until, now + min(seconds, config.longest_open_time))
+        self._change("open", now, reason)
+
+    def _close(self, now: float, reason: Reason) -> None:
+        self._open_until = -math.inf
+        self._closed_at = now
+        self._limited_since = None
+        self._window.clear()
+        self._change("closed", now, reason)
+
+    def _give_up_probes(self, now: float) -> bool:
+        """Whether the probes under way have been silent for so long that others may go."""
+        if now < self._last_probe_at + self._config.probe_timeout:
+            return False
+        self._generation += 1
+        self._probes = 0
+        return True
+
+    def _change(self, after: State, now: float, reason: Reason) -> None:
+        before, self.state = self.state, after
+        self._generation += 1
+        self._probes = 0
+        self._recovered = 0
+        self._in_a_row = 0
+        if self._on_change is not None and before != after:
+            until = self._open_until if after == "open" else None
+            self._on_change(Transition(before=before, after=after, at=now, reason=reason, open_until=until))

@@ -1,0 +1,36 @@
+"""Which errors speak against a deployment."""
+
+from __future__ import annotations
+
+from gatewright.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidProviderResponse,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    StreamInterrupted,
+)
+
+__all__ = ["is_fault", "is_rate_limit"]
+
+# A key that is not accepted is the deployment's own and fails for everyone, so it counts. What a provider forbids
+# or does not find (403, 404) may be about this one request, and a deadline is the caller's choice: they never count.
+FAULTS = (AuthenticationFailed, ConnectionFailed, InvalidProviderResponse, ProviderTimeout, ProviderUnavailable)
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether an error says that the deployment, not the caller or the gateway, is at fault."""
+    return isinstance(_origin(error), FAULTS)
+
+
+def is_rate_limit(error: BaseException) -> bool:
+    """Whether an error says that the deployment has no room at present."""
+    return isinstance(_origin(error), RateLimited)
+
+
+def _origin(error: BaseException) -> BaseException:
+    if not isinstance(error, StreamInterrupted):
+        return error
+    # A stream breaks off for the reason in its cause; without one, the connection is at fault.
+    return error.__cause__ or ConnectionFailed(error.message)

@@ -1,0 +1,51 @@
+"""How many calls went well and how many failed lately."""
+
+from __future__ import annotations
+
+__all__ = ["SlidingWindow"]
+
+PARTS = 10
+
+
+class SlidingWindow:
+    """Counts over the last `seconds`, in ten parts; adding and reading are O(1) and never look at a single call."""
+
+    __slots__ = ("_failed", "_newest", "_part", "_succeeded", "failed", "succeeded")
+
+    def __init__(self, seconds: float) -> None:
+        self._part = seconds / PARTS
+        self.clear()
+
+    @property
+    def total(self) -> int:
+        """All calls in the window, as of the last `advance` or `add`."""
+        return self.failed + self.succeeded
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._failed = [0] * PARTS
+        self._succeeded = [0] * PARTS
+        self._newest = 0
+        self.failed = 0
+        self.succeeded = 0
+
+    def add(self, failed: bool, now: float) -> None:
+        """Count one call."""
+        self.advance(now)
+        place = self._newest % PARTS
+        if failed:
+            self._failed[place] += 1
+            self.failed += 1
+        else:
+            self._succeeded[place] += 1
+            self.succeeded += 1
+
+    def advance(self, now: float) -> None:
+        """Drop what is older than the window."""
+        newest = int(now / self._part)
+        for part in range(max(self._newest + 1, newest - PARTS + 1), newest + 1):
+            place = part % PARTS
+            self.failed -= self._failed[place]
+            self.succeeded -= self._succeeded[place]
+            self._failed[place] = self._succeeded[place] = 0
+        self._newest = max(self._newest, newest)

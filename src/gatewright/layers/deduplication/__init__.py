@@ -1,0 +1,1 @@
+"""Deduplication: identical calls under way are one call."""

@@ -1,0 +1,39 @@
+"""What a rate limit is made of."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gatewright.layers.settings import Settings
+
+__all__ = ["RateLimitConfig"]
+
+
+class RateLimitConfig(Settings):
+    """A limit on requests, tokens and calls at once, and how calls wait for it; None is "no limit".
+
+    `burst_size` is how many requests, and `burst_tokens` how many tokens, may go at once after a pause; None is a
+    minute's worth. `queue_timeout` is seconds. `max_queue_size` bounds the calls that wait for this limit.
+    `weight` is the tenant's share where others wait for the same; a higher `priority` goes first, strictly.
+    """
+
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    burst_size: int | None = Field(default=None, ge=1)
+    burst_tokens: int | None = Field(default=None, ge=1)
+    max_concurrent: int | None = Field(default=None, ge=1)
+    enable_queuing: bool = True
+    queue_timeout: float = Field(default=30.0, ge=0)
+    max_queue_size: int = Field(default=10_000, ge=0)
+    weight: float = Field(default=1.0, gt=0)
+    priority: int = 0
+
+    @property
+    def request_burst(self) -> float:
+        """The requests that may go at once; never less than one."""
+        return float(self.burst_size or max(1.0, self.requests_per_minute or 1.0))
+
+    @property
+    def token_burst(self) -> float:
+        """The tokens that may go at once; never less than one."""
+        return float(self.burst_tokens or max(1.0, self.tokens_per_minute or 1.0))

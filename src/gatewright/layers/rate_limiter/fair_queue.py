@@ -1,0 +1,297 @@
+"""A weighted fair queue of calls that wait for room at several gates each.
+
+The order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996), at each gate
+that tenants share: a tenant's next call is due at the virtual time at which its last one would have ended, had the
+tenant been served at its weight's share, `tag += cost / weight`; a tenant that was away starts at the present
+virtual time. Who is due first goes first. The virtual time also moves on by every call's cost over the weights that
+contend, so that ever new tenants cannot hold it, and those before them, in place. Each gate has a virtual time of
+its own: what a tenant has of a free model is not held against it at a busy one. Before a tenant's own gate, who
+came first is first. Priorities are strict: a class waits until none above it can go.
+
+A waiting call passes *all* of its gates at once or none. One whose gate is closed is parked there and costs nothing
+until the gate calls: when a release or a refill gives it room (`wake`, or the time that was foretold), the most
+urgent lane parked there is tried, and when it goes, the next. Nobody less urgent passes a gate at which someone is
+parked, so small calls never starve a big one; but somebody held up by the tenant's *own* limit is parked at that
+one and is in nobody else's way. A lane that waited for a shared gate, then found its own closed in the meantime,
+keeps its own gate closed to the tenant's other lanes the next time, so that it cannot be sent to and fro for ever.
+(Between shared gates this cannot happen as long as they are nested and named from the outside in, as the global
+limit comes before a model's.)
+
+Enqueueing, dequeueing and cancelling are O(log n); cancelled calls are dropped lazily and are never more than a few
+times those that wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count, takewhile
+from typing import Any
+
+from gatewright.errors import RateLimited
+from gatewright.layers.rate_limiter.lanes import Entry, Gate, Lane, Line, Ticket, compact, surface
+from gatewright.layers.rate_limiter.roster import Roster
+
+__all__ = ["Admit", "FairQueue", "Gate", "Ticket"]
+
+Admit = Callable[[Ticket], tuple[Gate, float] | None]
+"""Lets a call go (None: its room is taken now), or names the gate that is closed and the seconds it will be."""
+
+
+class FairQueue:
+    """Calls that wait; `admit` of `next` decides whether one can go, the queue decides who is asked."""
+
+    def __init__(self, max_size: int = 100_000) -> None:
+        self.max_size = max_size
+        self._size = 0
+        self._numbers = count()
+        self._roster = Roster()
+        self._lines = self._roster.lines
+        self._ready: list[Entry] = []
+        self._alarms: list[tuple[float, int, Line]] = []
+        self._dead = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def remembered_shares(self) -> int:
+        """How many tenants it has a virtual time for, at each gate, waiting or not."""
+        return self._roster.shares
+
+    @property
+    def next_alarm(self) -> float | None:
+        """The time at which a closed gate is foretold to open; None where only `wake` can tell."""
+        while self._alarms and self._alarms[0][2].alarm != self._alarms[0][0]:
+            heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    def enqueue(
+        self,
+        call: Any,
+        *,
+        tenant: Hashable,
+        gates: tuple[Gate, ...],
+        cost: float,
+        now: float,
+        weight: float = 1.0,
+        priority: int = 0,
+    ) -> Ticket:
+        """Let a call wait; `RateLimited` if the queue, or a gate's part of it, is full."""
+        self._refuse_if_full(gates, now)
+        lane = self._roster.lane(priority, tenant, weight, gates)
+        ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, next(self._numbers))
+        lane.tickets.append(ticket)
+        lane.length += 1
+        self._size += 1
+        for line in lane.lines:
+            line.calls += 1
+            line.cost += ticket.cost
+        if lane.length == 1:
+            self._make_ready(lane, None)
+        return ticket
+
+    def next(self, now: float, admit: Admit) -> Ticket | None:
+        """Let the next call go and give its ticket; None when no more can go now. Ask until it is None."""
+        self._ring(now)
+        while (entry := surface(self._ready, None)) is not None:
+            heappop(self._ready)
+            lane = entry[4]
+            barred_at = self._barred_at(lane)
+            if barred_at is not None:
+                self._park(lane, barred_at)
+                continue
+            ticket = lane.tickets[0]
+            try:
+                closed = admit(ticket)
+            except BaseException:
+                self._make_ready(lane, lane.came_from)
+                raise
+            if closed is None:
+                self._let_go(ticket)
+                return ticket
+            line = self._lines[closed[0]]
+            self._set_alarm(line, now + closed[1])
+            self._park(lane, line)
+        return None
+
+    def wake(self, gate: Gate) -> None:
+        """Say that a gate may have room now: a call released it, or its limit changed."""
+        line = self._lines.get(gate)
+        if line is not None:
+            self._call_up(line)
+
+    def cancel(self, ticket: Ticket) -> bool:
+        """Take a call out; False if it does not wait any more."""
+        if not ticket.waiting:
+            return False
+        lane = ticket.lane
+        was_next = lane.tickets[0] is ticket
+        self._take_out(ticket)
+        if lane.length:
+            lane.drop_cancelled()
+            # The call behind it may be smaller, and fit where this one did not.
+            if was_next and lane.parked_at is not None:
+                self._call_up(lane.parked_at)
+        else:
+            self._close(lane)
+            for line in lane.lines:
+                self._call_up(line)
+        return True
+
+    def position(self, ticket: Ticket) -> int:
+        """Give a call's place among its tenant's calls of the same gates: 1 is the next; 0 if it does not wait."""
+        if not ticket.waiting:
+            return 0
+        return 1 + sum(1 for _ in self._ahead(ticket))
+
+    def expected_wait(self, ticket: Ticket, now: float) -> float:
+        """Estimate the seconds until a call goes, if everyone who waits stays and nobody more urgent comes."""
+        if not ticket.waiting:
+            return 0.0
+        lane = ticket.lane
+        calls, cost = 1, ticket.cost
+        for other in self._ahead(ticket):
+            calls += 1
+            cost += other.cost
+        wait = 0.0
+        for line in lane.lines:
+            share = lane.shares.get(line)
+            sharers = max(1.0, share.contest.weight / share.weight) if share is not None else line.lanes
+            wait = max(
+                wait, line.gate.drain_time(min(line.calls, calls * sharers), min(line.cost, cost * sharers), now)
+            )
+        return wait
+
+    def _ahead(self, ticket: Ticket) -> Iterator[Ticket]:
+        ahead = takewhile(lambda other: other is not ticket, ticket.lane.tickets)
+        return (other for other in ahead if other.waiting)
+
+    def _refuse_if_full(self, gates: Sequence[Gate], now: float) -> None:
+        for gate in gates:
+            line = self._lines.get(gate)
+            waiting = line.calls if line is not None else 0
+            if waiting >= gate.max_waiting:
+                cost = line.cost if line is not None else 0.0
+                wait = gate.drain_time(waiting + 1, cost + 1.0, now)
+                raise RateLimited(f"the queue of {gate!r} is full: {waiting} calls wait", retry_after=wait)
+        if self._size >= self.max_size:
+            wait = max((gate.drain_time(1.0, 1.0, now) for gate in gates), default=0.0)
+            raise RateLimited(f"the queue is full: {self._size} calls wait", retry_after=wait)
+
+    def _close(self, lane: Lane) -> None:
+        self._release_held(lane)
+        self._roster.close(lane)
+        self._dead += 1
+        if self._dead > 2 * len(self._roster) + 64:
+            self._compact()
+
+    def _compact(self) -> None:
+        self._dead = 0
+        compact(self._ready)
+        for line in self._lines.values():
+            compact(line.parked)
+
+    def _make_ready(self, lane: Lane, came_from: Line | None) -> None:
+        lane.parked_at = None
+        lane.came_from = came_from
+        lane.contend_at(lane.shares)
+        self._put(lane, self._ready, None)
+
+    def _put(self, lane: Lane, heap: list[Entry], line: Line | None) -> None:
+        rank, tag, seq = lane.order_at(line)
+        lane.entry = (rank, tag, seq, next(self._numbers), lane)
+        heappush(heap, lane.entry)
+
+    def _barred_at(self, lane: Lane) -> Line | None:
+        """Give the line in which somebody more urgent waits, or one that somebody of the same tenant holds."""
+        for line in lane.lines:
+            if line.parked and (top := surface(line.parked, line)) is not None and top[:3] < lane.order_at(line):
+                return line
+            holder = line.holder
+            if holder is not None and holder is not lane and holder.order_at(line) < lane.order_at(line):
+                return line
+        return None
+
+    def _park(self, lane: Lane, line: Line) -> None:
+        came_from = lane.came_from
+        self._stand(lane, line)
+        if line.shared:
+            lane.met_shared = True
+            if lane.turned_away:
+                self._hold(lane)
+        else:
+            lane.turned_away = lane.turned_away or lane.met_shared
+        if came_from is not None and came_from is not line:
+            self._call_up(came_from)
+
+    def _stand(self, lane: Lane, line: Line) -> None:
+        lane.came_from = None
+        lane.parked_at = line
+        share = lane.shares.get(line)
+        lane.contend_at({} if share is None else {line: share})
+        self._put(lane, line.parked, line)
+
+    def _hold(self, lane: Lane) -> None:
+        for line in lane.lines:
+            if not line.shared and line.holder is None:
+                line.holder = lane
+
+    def _release_held(self, lane: Lane) -> None:
+        lane.met_shared = lane.turned_away = False
+        for line in lane.lines:
+            if line.holder is lane:
+                line.holder = None
+                self._call_up(line)
+
+    def _call_up(self, line: Line) -> None:
+        """Let the most urgent lane of a line try again."""
+        if line.parked and surface(line.parked, line) is not None:
+            lane = heappop(line.parked)[4]
+            self._make_ready(lane, line)
+
+    def _let_go(self, ticket: Ticket) -> None:
+        lane = ticket.lane
+        came_from = lane.came_from
+        for share in lane.shares.values():
+            share.charge(ticket.cost)
+        self._take_out(ticket)
+        lane.tickets.popleft()
+        if not lane.length:
+            self._close(lane)
+        else:
+            lane.drop_cancelled()
+            self._release_held(lane)
+            if came_from is None:
+                self._make_ready(lane, None)
+            else:
+                # Back in line: whoever is due next there is tried next.
+                self._stand(lane, came_from)
+        if came_from is not None:
+            self._call_up(came_from)
+
+    def _take_out(self, ticket: Ticket) -> None:
+        ticket.waiting = False
+        lane = ticket.lane
+        lane.length -= 1
+        self._size -= 1
+        for line in lane.lines:
+            line.calls -= 1
+            line.cost -= ticket.cost
+
+    def _set_alarm(self, line: Line, time: float) -> None:
+        # An earlier alarm stays: whoever is tried too early is parked again.
+        if time < line.alarm:
+            line.alarm = time
+            heappush(self._alarms, (time, next(self._numbers), line))
+            if len(self._alarms) > 2 * len(self._lines) + 64:
+                self._alarms = [alarm for alarm in self._alarms if alarm[2].alarm == alarm[0]]
+                heapify(self._alarms)
+
+    def _ring(self, now: float) -> None:
+        while self._alarms and self._alarms[0][0] <= now:
+            time, _, line = heappop(self._alarms)
+            if line.alarm == time:
+                line.alarm = math.inf
+                self._call_up(line)

@@ -1,0 +1,206 @@
+"""What waits in the fair queue, and where: tickets in lanes, lanes in lines before gates, shares of the gates."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Hashable, Sequence
+from heapq import heapify, heappop, heapreplace
+from typing import Any, Protocol
+
+__all__ = ["Contest", "Entry", "Gate", "Lane", "Line", "Share", "Ticket", "compact", "surface"]
+
+
+class Gate(Protocol):
+    """What a call needs room at, such as a limit; told apart by identity.
+
+    `shared` says whether other tenants pass it too. `pinned` is counted up and down by whatever refers to it.
+    """
+
+    shared: bool
+    pinned: int
+
+    @property
+    def max_waiting(self) -> int:
+        """How many calls may wait for it."""
+        ...
+
+    def drain_time(self, calls: float, tokens: float, now: float) -> float:
+        """Give the seconds in which it lets so many calls of so many tokens in all pass."""
+        ...
+
+
+class Ticket:
+    """One waiting call; `cost` is in estimated tokens, `seq` the order of arrival."""
+
+    __slots__ = ("call", "cost", "lane", "queued_at", "seq", "waiting")
+
+    def __init__(self, call: Any, cost: float, lane: Lane, queued_at: float, seq: int) -> None:
+        self.call = call
+        self.cost = cost
+        self.lane = lane
+        self.queued_at = queued_at
+        self.seq = seq
+        self.waiting = True
+
+
+class Contest:
+    """One priority class before one shared gate: its virtual time, and the weights that contend."""
+
+    __slots__ = ("idle", "shares", "virtual", "weight")
+
+    def __init__(self) -> None:
+        self.virtual = 0.0
+        self.weight = 0.0
+        self.shares: dict[Hashable, Share] = {}
+        self.idle: list[tuple[float, int, Share]] = []
+
+
+class Share:
+    """What one tenant has had of one shared gate; `tag` is the virtual time at which its next call is due.
+
+    `contending` counts its lanes that could pass or wait right here: what is held up elsewhere claims nothing.
+    """
+
+    __slots__ = ("contending", "contest", "counted_weight", "lanes", "listed_idle", "tag", "tenant", "weight")
+
+    def __init__(self, contest: Contest, tenant: Hashable, weight: float) -> None:
+        self.contest = contest
+        self.tenant = tenant
+        self.weight = weight
+        self.counted_weight = 0.0
+        self.tag = contest.virtual
+        self.contending = 0
+        self.lanes = 0
+        self.listed_idle = False
+
+    def enter(self) -> None:
+        """Count one more lane that contends; who comes back gets no credit for the time away."""
+        if not self.contending:
+            self.tag = max(self.tag, self.contest.virtual)
+            self.counted_weight = self.weight
+            self.contest.weight += self.weight
+        self.contending += 1
+
+    def leave(self) -> None:
+        """Count one lane less that contends."""
+        self.contending -= 1
+        if not self.contending:
+            self.contest.weight -= self.counted_weight
+
+    def charge(self, cost: float) -> None:
+        """Move the virtual time on by a call that passes now."""
+        contest = self.contest
+        contest.virtual = max(contest.virtual + cost / max(contest.weight, self.counted_weight), self.tag)
+        self.tag += cost / self.weight
+
+
+Entry = tuple[int, float, int, int, "Lane"]
+"""A lane in a heap: rank, tag, arrival of its first call, a number that tells entries apart, the lane."""
+
+
+class Line:
+    """Everything that waits for one gate: how much it is, and the lanes parked there, the most urgent on top."""
+
+    __slots__ = ("alarm", "calls", "contests", "cost", "gate", "holder", "lanes", "parked", "shared")
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.shared = gate.shared
+        self.lanes = 0
+        self.calls = 0
+        self.cost = 0.0
+        self.parked: list[Entry] = []
+        self.alarm = math.inf
+        self.holder: Lane | None = None
+        self.contests: dict[int, Contest] = {}
+
+
+class Lane:
+    """A tenant's calls of one class that pass the same gates, first come first served; it is in one heap at a time.
+
+    `parked_at` is the line it waits in (None: ready), `came_from` the line that called it up. `met_shared` and
+    `turned_away` tell that it waited at a shared gate, and then found its own closed.
+    """
+
+    __slots__ = (
+        "came_from",
+        "contends_at",
+        "entry",
+        "key",
+        "length",
+        "lines",
+        "met_shared",
+        "parked_at",
+        "rank",
+        "shares",
+        "tenant",
+        "tickets",
+        "turned_away",
+    )
+
+    def __init__(
+        self, key: Hashable, rank: int, tenant: Hashable, lines: Sequence[Line], shares: dict[Line, Share]
+    ) -> None:
+        self.key = key
+        self.rank = rank
+        self.tenant = tenant
+        self.lines = lines
+        self.shares = shares
+        self.tickets: deque[Ticket] = deque()
+        self.length = 0
+        self.entry: Entry | None = None
+        self.parked_at: Line | None = None
+        self.came_from: Line | None = None
+        self.contends_at: dict[Line, Share] = {}
+        self.met_shared = False
+        self.turned_away = False
+
+    def order_at(self, line: Line | None) -> tuple[int, float, int]:
+        """How urgent it is in a line, the smaller the sooner; None is among those that are ready.
+
+        In a tenant's own line whoever came first is first. Those that are ready are compared by their outermost
+        shared gate, which is the first.
+        """
+        share = self.shares.get(line) if line is not None else next(iter(self.shares.values()), None)
+        return (self.rank, share.tag if share is not None else 0.0, self.tickets[0].seq)
+
+    def contend_at(self, shares: dict[Line, Share]) -> None:
+        """Say where it claims a share from now on."""
+        before, self.contends_at = self.contends_at, shares
+        for line, share in shares.items():
+            if line not in before:
+                share.enter()
+        for line, share in before.items():
+            if line not in shares:
+                share.leave()
+
+    def drop_cancelled(self) -> None:
+        """Keep a waiting call in front, and the cancelled ones fewer than twice the waiting."""
+        tickets = self.tickets
+        while tickets and not tickets[0].waiting:
+            tickets.popleft()
+        if len(tickets) > 3 * self.length + 8:
+            self.tickets = deque(ticket for ticket in tickets if ticket.waiting)
+
+
+def surface(heap: list[Entry], line: Line | None) -> Entry | None:
+    """Give the true top of a line's heap: drop the entries of lanes that left, put back those grown less urgent."""
+    while heap:
+        entry = heap[0]
+        lane = entry[4]
+        if lane.entry is not entry:
+            heappop(heap)
+            continue
+        rank, tag, seq = lane.order_at(line)
+        if tag <= entry[1] and seq == entry[2]:
+            return entry
+        lane.entry = (rank, tag, seq, entry[3], lane)
+        heapreplace(heap, lane.entry)
+    return None
+
+
+def compact(heap: list[Entry]) -> None:
+    """Drop all entries of lanes that left."""
+    heap[:] = [entry for entry in heap if entry[4].entry is entry]
+    heapify(heap)

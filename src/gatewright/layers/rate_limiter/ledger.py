@@ -1,0 +1,107 @@
+"""The ledger: a call is charged to every limit that applies to it, or to none, and settled exactly once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gatewright.layers.rate_limiter.bucket import Bucket
+from gatewright.layers.rate_limiter.limit import Limit
+
+__all__ = ["Reservation", "blocked_by", "try_reserve"]
+
+
+class Reservation:
+    """One call's charge: a request, `tokens` and a permit at every limit; whichever ending comes first counts."""
+
+    __slots__ = ("_limits", "_requests", "_since", "_tokens", "is_open", "tokens")
+
+    def __init__(
+        self, limits: Sequence[Limit], requests: list[Bucket], token_buckets: list[Bucket], tokens: float, now: float
+    ) -> None:
+        self.tokens = tokens
+        self.is_open = True
+        self._limits = limits
+        self._requests = requests
+        self._tokens = token_buckets
+        self._since = now
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """The limits charged; calls that wait for them may go when this ends."""
+        return self._limits
+
+    def settle(self, used_tokens: float | None, now: float) -> bool:
+        """Charge what was really used: the rest is given back, or what is missing is owed.
+
+        None is "nobody knows" (a crash): what was reserved stays charged. False if it had ended before.
+        """
+        if not self.is_open:
+            return False
+        self._release(now)
+        if used_tokens is not None:
+            unused = self.tokens - used_tokens
+            for bucket in self._tokens:
+                bucket.give_back(unused, now)
+        return True
+
+    def cancel(self, now: float) -> bool:
+        """Take everything back, the request too: the call was never sent. False if it had ended before."""
+        if not self.is_open:
+            return False
+        self._release(now)
+        for bucket in self._tokens:
+            bucket.give_back(self.tokens, now)
+        for bucket in self._requests:
+            bucket.give_back(1.0, now)
+        return True
+
+    def _release(self, now: float) -> None:
+        self.is_open = False
+        held_for = now - self._since
+        for limit in self._limits:
+            if limit.config.max_concurrent is None:
+                limit.in_flight -= 1
+            else:
+                limit.release(held_for)
+
+
+def try_reserve(limits: Sequence[Limit], tokens: float, now: float) -> Reservation | float:
+    """Charge one request of `tokens` to all `limits`, or give the seconds until there may be room and charge none.
+
+    The wait is infinite where another call has to end first.
+    """
+    wait = 0.0
+    requests: list[Bucket] = []
+    token_buckets: list[Bucket] = []
+    for limit in limits:
+        maximum = limit.config.max_concurrent
+        if maximum is not None and limit.in_flight >= maximum:
+            return math.inf
+        if (bucket := limit.requests) is not None:
+            requests.append(bucket)
+            if (missing := bucket.time_until(1.0, now)) > wait:
+                wait = missing
+        if (bucket := limit.tokens) is not None:
+            token_buckets.append(bucket)
+            if (missing := bucket.time_until(tokens, now)) > wait:
+                wait = missing
+    if wait > 0.0:
+        return wait
+    for bucket in requests:
+        bucket.level -= 1.0
+    for bucket in token_buckets:
+        bucket.level -= tokens
+    for limit in limits:
+        limit.in_flight += 1
+    return Reservation(limits, requests, token_buckets, tokens, now)
+
+
+def blocked_by(limits: Sequence[Limit], tokens: float, now: float) -> tuple[Limit, float] | None:
+    """Give the limit that a call has to wait for longest, and the seconds; None if all have room."""
+    longest: tuple[Limit, float] | None = None
+    for limit in limits:
+        wait = limit.time_until(tokens, now)
+        if wait > 0.0 and (longest is None or wait > longest[1]):
+            longest = (limit, wait)
+    return longest

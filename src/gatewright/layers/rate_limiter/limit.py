@@ -1,0 +1,110 @@
+"""A limit: what one tenant, model, deployment or key may use, in requests, tokens and calls at once."""
+
+from __future__ import annotations
+
+import math
+
+from gatewright.layers.rate_limiter.bucket import Bucket
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+
+__all__ = ["Limit"]
+
+# How much of the newest call's duration goes into the average.
+SMOOTHING = 0.1
+
+
+class Limit:
+    """The buckets and permits of one scope, such as `"tenant:acme"`.
+
+    `shared` says whether several tenants use it, which decides who may be held up by whoever waits for it.
+    `pinned` counts the queues that refer to it: while there are any, it must not be forgotten.
+    """
+
+    __slots__ = ("_held_for", "config", "in_flight", "pinned", "requests", "scope", "shared", "tokens")
+
+    def __init__(self, scope: str, config: RateLimitConfig, now: float, *, shared: bool = False) -> None:
+        self.scope = scope
+        self.shared = shared
+        self.config = config
+        self.requests: Bucket | None = None
+        self.tokens: Bucket | None = None
+        self.in_flight = 0
+        self.pinned = 0
+        self._held_for = 0.0
+        self.change(config, now)
+
+    def __repr__(self) -> str:
+        return f"<Limit {self.scope}>"
+
+    @property
+    def max_waiting(self) -> int:
+        """How many calls may wait for it."""
+        return self.config.max_queue_size
+
+    def change(self, config: RateLimitConfig, now: float) -> None:
+        """Apply another configuration from `now` on, also to those who wait."""
+        self.config = config
+        self.requests = _changed(self.requests, config.requests_per_minute, config.request_burst, now)
+        self.tokens = _changed(self.tokens, config.tokens_per_minute, config.token_burst, now)
+
+    def time_until(self, tokens: float, now: float) -> float:
+        """Give the seconds until a call of `tokens` can go; infinity where another call has to end first."""
+        wait = 0.0
+        maximum = self.config.max_concurrent
+        if maximum is not None and self.in_flight >= maximum:
+            return math.inf
+        if self.requests is not None:
+            wait = self.requests.time_until(1.0, now)
+        if self.tokens is not None:
+            wait = max(wait, self.tokens.time_until(tokens, now))
+        return wait
+
+    def drain_time(self, calls: float, tokens: float, now: float) -> float:
+        """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told."""
+        wait = 0.0
+        if self.requests is not None:
+            wait = self.requests.drain_time(calls, now)
+        if self.tokens is not None:
+            wait = max(wait, self.tokens.drain_time(tokens, now))
+        maximum = self.config.max_concurrent
+        if maximum is not None:
+            wait = max(wait, (self.in_flight + calls - maximum) * self._held_for / maximum)
+        return wait
+
+    def release(self, held_for: float) -> None:
+        """Give back the permit of a call that held it for so many seconds."""
+        self.in_flight -= 1
+        self._held_for += (held_for - self._held_for) * (SMOOTHING if self._held_for else 1.0)
+
+    def pause_until(self, time: float, now: float) -> None:
+        """Obey a provider's `Retry-After`: nothing until `time`, then one request and on from there by the rate."""
+        if self.requests is not None:
+            self.requests.correct(1.0, now)
+            self.requests.pause_until(time, now)
+        if self.tokens is not None:
+            self.tokens.pause_until(time, now)
+
+    def correct(self, now: float, *, requests: float | None = None, tokens: float | None = None) -> None:
+        """Take the word of `x-ratelimit-remaining-*` headers for what is left."""
+        if requests is not None and self.requests is not None:
+            self.requests.correct(requests, now)
+        if tokens is not None and self.tokens is not None:
+            self.tokens.correct(tokens, now)
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nobody uses it and its buckets are full, so that a new one would be the same."""
+        return (
+            not self.in_flight
+            and not self.pinned
+            and (self.requests is None or self.requests.is_full(now))
+            and (self.tokens is None or self.tokens.is_full(now))
+        )
+
+
+def _changed(bucket: Bucket | None, per_minute: float | None, burst: float, now: float) -> Bucket | None:
+    if per_minute is None:
+        return None
+    if bucket is None:
+        return Bucket(per_minute / 60.0, burst, now)
+    bucket.change(per_minute / 60.0, burst, now)
+    return bucket

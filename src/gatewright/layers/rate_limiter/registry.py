@@ -1,0 +1,144 @@
+"""Every limit by what it applies to; those of idle tenants are forgotten."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from typing import Literal
+
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.limit import Limit
+
+__all__ = ["EVERY", "LimitRegistry", "Scope"]
+
+Scope = Literal["global", "tenant", "model", "tenant_model", "deployment", "key"]
+"""What a limit applies to; `tenant_model` is one tenant's use of one model, named by the pair."""
+
+EVERY = "*"
+"""The name that stands for each one without a configuration of its own: each gets a limit of its own."""
+
+SHARED: frozenset[Scope] = frozenset({"global", "model", "deployment"})
+# Old entries looked at for every new one: more than one, so that what is idle goes faster than what is new comes.
+LOOKED_AT_PER_NEW = 2
+
+
+class _Family:
+    """The limits of one scope by name."""
+
+    __slots__ = ("configs", "limits", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope: Scope = scope
+        self.configs: dict[Hashable, RateLimitConfig] = {}
+        # Ordered, because a plain dict finds its first entry slowly once many before it were removed.
+        self.limits: OrderedDict[Hashable, Limit] = OrderedDict()
+
+    def add(self, name: Hashable, now: float) -> Limit | None:
+        config = self.configs.get(name) or self.configs.get(EVERY)
+        if config is None:
+            return None
+        self.evict_idle(now, LOOKED_AT_PER_NEW)
+        limit = Limit(f"{self.scope}:{name}", config, now, shared=self.scope in SHARED)
+        self.limits[name] = limit
+        return limit
+
+    def evict_idle(self, now: float, at_most: int) -> int:
+        """Look at the oldest entries; what is in use goes to the back of the row."""
+        limits = self.limits
+        evicted = 0
+        for _ in range(min(at_most, len(limits))):
+            name, limit = limits.popitem(last=False)
+            if limit.is_idle(now):
+                evicted += 1
+            else:
+                limits[name] = limit
+        return evicted
+
+    def configure(self, name: Hashable, config: RateLimitConfig | None, now: float) -> list[Limit]:
+        if config is None:
+            self.configs.pop(name, None)
+        else:
+            self.configs[name] = config
+        if name != EVERY:
+            affected = [name] if name in self.limits else []
+        else:
+            affected = [other for other in self.limits if other not in self.configs]
+        return [self._apply(other, now) for other in affected]
+
+    def _apply(self, name: Hashable, now: float) -> Limit:
+        limit = self.limits[name]
+        config = self.configs.get(name) or self.configs.get(EVERY)
+        if config is None:
+            del self.limits[name]
+        limit.change(config or RateLimitConfig(), now)
+        return limit
+
+
+class LimitRegistry:
+    """Finds the limits that apply to a call, and makes them on first need."""
+
+    __slots__ = ("_families",)
+
+    def __init__(self) -> None:
+        scopes: tuple[Scope, ...] = ("global", "tenant", "model", "tenant_model", "deployment", "key")
+        self._families: dict[Scope, _Family] = {scope: _Family(scope) for scope in scopes}
+
+    def __len__(self) -> int:
+        return sum(len(family.limits) for family in self._families.values())
+
+    def configure(self, scope: Scope, name: Hashable, config: RateLimitConfig | None, now: float) -> list[Limit]:
+        """Set, change or (None) remove a limit; gives those in use that changed, for whoever waits for them.
+
+        `EVERY` as the name configures each that has no configuration of its own.
+        """
+        return self._families[scope].configure(name, config, now)
+
+    def limit(self, scope: Scope, name: Hashable, now: float) -> Limit | None:
+        """Give one limit, or None where nothing is configured."""
+        family = self._families[scope]
+        if not family.configs:
+            return None
+        return family.limits.get(name) or family.add(name, now)
+
+    def limits_of(
+        self,
+        now: float,
+        *,
+        tenant: str | None = None,
+        model: str | None = None,
+        deployment: str | None = None,
+        key: str | None = None,
+    ) -> tuple[Limit, ...]:
+        """Give all limits that apply to a call, the global one first; tenant None is one tenant of its own."""
+        found: list[Limit] = []
+        for scope, family in self._families.items():
+            if not family.configs:
+                continue
+            name = _name(scope, tenant, model, deployment, key)
+            if name is None and scope != "tenant":
+                continue
+            limit = family.limits.get(name) or family.add(name, now)
+            if limit is not None:
+                found.append(limit)
+        return tuple(found)
+
+    def in_use(self) -> Iterable[Limit]:
+        """Give every limit that is remembered."""
+        for family in self._families.values():
+            yield from family.limits.values()
+
+    def evict_idle(self, now: float, at_most: int = 1000) -> int:
+        """Look at the `at_most` oldest limits of each scope and forget those that are idle; gives how many."""
+        return sum(family.evict_idle(now, at_most) for family in self._families.values())
+
+
+def _name(scope: Scope, tenant: str | None, model: str | None, deployment: str | None, key: str | None) -> Hashable:
+    if scope == "tenant":
+        return tenant
+    if scope == "model":
+        return model
+    if scope == "tenant_model":
+        return (tenant, model)
+    if scope == "deployment":
+        return deployment
+    return key if scope == "key" else ""

@@ -1,0 +1,162 @@
+"""Routing: asks a deployment, and another or the same again when that fails, as the plan has it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gatewright.clock import Clock
+from gatewright.errors import GatewayError, InvalidProviderResponse
+from gatewright.layers.routing.plan import Fallbacks, Plan, Step
+from gatewright.layers.routing.retries import RetryBudget, RetryConfig
+from gatewright.layers.routing.state import DeploymentState
+from gatewright.layers.routing.streams import continued, interrupted
+from gatewright.layers.routing.table import RoutingTable
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+from gatewright.types.deployment import Deployment
+
+__all__ = ["Router"]
+
+
+class Router:
+    """The innermost handler of the call stack: it is given the attempt stacks and imports no provider."""
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        handlers: Callable[[Deployment], Handler],
+        *,
+        fallbacks: Fallbacks,
+        retries: RetryConfig,
+        clock: Clock,
+        events: Events,
+        rng: random.Random,
+        continue_streams: bool = False,
+    ) -> None:
+        self._table = table
+        self._handlers = handlers
+        self._fallbacks = fallbacks
+        self._config = retries
+        self._clock = clock
+        self._events = events
+        self._rng = rng
+        self._continue_streams = continue_streams
+        self._budgets: dict[str, RetryBudget] = {}
+
+    async def __call__(self, call: Call, /) -> Reply[Any, Any]:
+        """Answer by way of the first deployment that can."""
+        plan = self._plan(call)
+        reply = await self._follow(plan, call, plan.start(self._clock.now()))
+        if reply.is_whole:
+            return reply
+        return await self._guarded(reply, plan, call)
+
+    def _plan(self, call: Call) -> Plan:
+        group = self._table.find(call.request.model)
+        budget = self._budgets.get(group.name)
+        if budget is None:
+            budget = self._budgets[group.name] = RetryBudget(self._config, self._clock.now())
+        budget.earn()
+        own = call.options.fallbacks
+        return Plan(
+            group,
+            find=self._table.find,
+            fallbacks=self._fallbacks if own is None else Fallbacks(default=own),
+            config=self._config,
+            budget=budget,
+            rng=self._rng,
+            deadline=call.deadline,
+            retries=call.options.max_retries,
+        )
+
+    async def _follow(self, plan: Plan, call: Call, step: Step) -> Reply[Any, Any]:
+        """Take steps until one of them gives a reply."""
+        while True:
+            if step.wait > 0:
+                await self._clock.sleep(step.wait)
+            try:
+                reply = await self._attempt(call, step)
+            except GatewayError as error:
+                error.attempts = plan.attempts
+                following = plan.after(error, self._clock.now())
+                self._tell(call, step, following, error)
+                step = following
+            else:
+                reply.attempts = plan.attempts
+                return reply
+
+    async def _attempt(self, call: Call, step: Step) -> Reply[Any, Any]:
+        group, state = step.group, step.state
+        began = self._clock.now()
+        group.begin(state)
+        try:
+            reply = await self._handlers(state.deployment)(call)
+        except BaseException as error:
+            group.end(state)
+            if not isinstance(error, Exception):
+                raise
+            raise self._failed(call, state, error, self._clock.now() - began) from error
+        reply.when_settled(lambda _: group.end(state))
+        now = self._clock.now()
+        state.observe(now - began, now)
+        if self._events.heard:
+            self._ended(call, state, now - began, None)
+        return reply
+
+    def _failed(self, call: Call, state: DeploymentState, error: Exception, seconds: float) -> GatewayError:
+        """Make sure that an error is one of the tree and says where it comes from."""
+        if not isinstance(error, GatewayError):
+            error = InvalidProviderResponse(f"the provider's code failed with {type(error).__name__}")
+        error.provider = error.provider or state.deployment.provider
+        error.model = error.model or state.deployment.model
+        error.request_id = error.request_id or call.id
+        # A quick failure is no sign of speed.
+        state.observe(max(seconds, state.latency), self._clock.now())
+        self._ended(call, state, seconds, error)
+        return error
+
+    def _ended(self, call: Call, state: DeploymentState, seconds: float, error: GatewayError | None) -> None:
+        deployment = state.deployment
+        self._events.emit(
+            AttemptEnded(
+                call_id=call.id,
+                deployment_id=deployment.id,
+                provider=deployment.provider,
+                seconds=seconds,
+                error=error,
+            )
+        )
+
+    def _tell(self, call: Call, step: Step, following: Step, error: GatewayError) -> None:
+        if following.group is not step.group:
+            event = Fallback(call_id=call.id, source=step.group.name, target=following.group.name, error=error)
+        else:
+            where = following.state.deployment.id
+            event = RetryScheduled(call_id=call.id, deployment_id=where, seconds=following.wait, error=error)
+        self._events.emit(event)
+
+    async def _guarded(self, reply: Reply[Any, Any], plan: Plan, call: Call) -> Reply[Any, Any]:
+        """Have a stream that fails later end with the text so far, or go on at another deployment."""
+        wanted = call.options.continue_streams
+        if not (self._continue_streams if wanted is None else wanted):
+            reply.on_failure = interrupted
+            return reply
+
+        async def resume(error: GatewayError, text: str) -> Reply[Any, Any]:
+            step = plan.after(error, self._clock.now())
+            return await self._follow(plan, _resumed(call, text), step)
+
+        return await continued(reply, resume)
+
+
+def _resumed(call: Call, text: str) -> Call:
+    """Give the call with the text so far as the beginning of the answer that is asked for."""
+    request = call.generation
+    messages = [*request.messages, {"role": "assistant", "content": text}]
+    return call.replace(request=msgspec.structs.replace(request, messages=messages))

@@ -1,0 +1,43 @@
+"""What routing knows of each deployment: how busy it is, how fast, and until when it is to be left alone."""
+
+from __future__ import annotations
+
+import math
+
+from gatewright.types.deployment import Deployment
+
+__all__ = ["DeploymentState"]
+
+DECAY_SECONDS = 10.0
+"""How long a slow answer is remembered: Finagle's default for its peak EWMA."""
+
+
+class DeploymentState:
+    """The live side of one deployment; touched on the home loop only."""
+
+    __slots__ = ("_measured_at", "deployment", "in_flight", "latency", "paused_until")
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.in_flight = 0
+        self.latency = 0.0
+        self.paused_until = 0.0
+        self._measured_at = 0.0
+
+    def observe(self, seconds: float, now: float) -> None:
+        """Take a latency in: a slower one at once, a faster one by exponential decay (peak EWMA, after Finagle)."""
+        if seconds >= self.latency:
+            self.latency = seconds
+        else:
+            weight = math.exp(-max(0.0, now - self._measured_at) / DECAY_SECONDS)
+            self.latency = self.latency * weight + seconds * (1 - weight)
+        self._measured_at = now
+
+    @property
+    def load(self) -> float:
+        """The expected wait: latency times what is ahead. An unmeasured deployment is tried early."""
+        return self.latency * (self.in_flight + 1)
+
+    def pause(self, until: float) -> None:
+        """Leave it alone until then; an earlier end never shortens a later one."""
+        self.paused_until = max(self.paused_until, until)

@@ -1,0 +1,68 @@
+"""What the direct lane needs of an HTTP client, and no more: a client can be changed behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+__all__ = ["HttpClient", "HttpResponse", "Timeouts"]
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds for each phase of a request; None is "no limit but the call's deadline".
+
+    `first_byte` is the wait until the answer's head has come, `chunk` the wait for the next bytes of its body,
+    `total` all of it. The time to connect is a setting of the client, whose connections all requests share.
+    """
+
+    first_byte: float | None = None
+    chunk: float | None = 300.0
+    total: float | None = None
+
+
+class HttpResponse(Protocol):
+    """An answer whose head has come."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, case-insensitive."""
+        ...
+
+    async def read(self) -> bytes:
+        """Give the whole body, decompressed, and the connection back to the pool."""
+        ...
+
+    async def read_some(self) -> bytes:
+        """Give the bytes of the body that have come, waiting for at least one; none at the end."""
+        ...
+
+    async def finish(self) -> None:
+        """Give the connection back to the pool if the rest of the body is about to come, else close it."""
+        ...
+
+    def close(self) -> None:
+        """Let go at once: an unfinished body closes its connection, which cancels the work upstream."""
+        ...
+
+
+class HttpClient(Protocol):
+    """Pooled connections on one event loop. Failures are `ConnectionFailed` and `ProviderTimeout`."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> HttpResponse:
+        """Send a request and wait for the answer's head."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of everything without the loop, which is closed or belongs to the process's parent."""
+        ...

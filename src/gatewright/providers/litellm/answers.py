@@ -1,0 +1,151 @@
+"""litellm's whole answers as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewright.errors import InvalidProviderResponse
+from gatewright.types.deployment import Deployment
+from gatewright.types.results import Answer, Choice, Embeddings, ToolCall
+from gatewright.types.usage import NO_USAGE, Usage
+
+__all__ = ["answer_of", "embeddings_of", "extra_of", "finish_reason_of", "plain", "usage_of"]
+
+_FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "eos": "stop",
+    "safety": "content_filter",
+    "refusal": "content_filter",
+    "guardrail_intervened": "content_filter",
+}
+_EXTRA_FIELDS = ("thinking_blocks", "annotations", "images", "function_call")
+# What the fields of the message itself say again.
+_REPEATED_FIELDS = frozenset({"refusal", "reasoning", "reasoning_content", "thinking_blocks"})
+
+
+def answer_of(response: Any, deployment: Deployment, *, style: str) -> Answer:
+    """Give a `ModelResponse` or `TextCompletionResponse` as an answer; `raw` is the response, not yet converted."""
+    choices = response.choices
+    if not choices:
+        raise InvalidProviderResponse("the answer has no choices")
+    make = _choice if style == "chat" else _text_choice
+    usage = usage_of(getattr(response, "usage", None))
+    return Answer(
+        choices=[make(choice) for choice in choices],
+        model=response.model or deployment.model,
+        provider=deployment.provider,
+        deployment_id=deployment.id,
+        usage=usage,
+        cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+        id=response.id,
+        created=response.created,
+        system_fingerprint=getattr(response, "system_fingerprint", None),
+        raw=response,
+    )
+
+
+def embeddings_of(response: Any, deployment: Deployment, expected: int) -> Embeddings:
+    """Give an `EmbeddingResponse` as vectors in the inputs' order."""
+    data = [plain(item) for item in response.data or ()]
+    if len(data) != expected:
+        raise InvalidProviderResponse(f"{expected} vectors were asked for and {len(data)} came")
+    data.sort(key=lambda item: item.get("index") or 0)
+    vectors = [item.get("embedding") for item in data]
+    usage = usage_of(response.usage)
+    return Embeddings(
+        vectors=vectors,
+        model=response.model or deployment.model,
+        provider=deployment.provider,
+        deployment_id=deployment.id,
+        usage=usage,
+        cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+    )
+
+
+def usage_of(usage: Any, *, estimated: bool = False) -> Usage:
+    """Give litellm's usage as ours: both count cached tokens as prompt and reasoning tokens as completion."""
+    if usage is None:
+        return NO_USAGE
+    prompt = usage.prompt_tokens or 0
+    completion = usage.completion_tokens or 0
+    before = getattr(usage, "prompt_tokens_details", None)
+    after = getattr(usage, "completion_tokens_details", None)
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=usage.total_tokens or prompt + completion,
+        cached_tokens=(getattr(before, "cached_tokens", None) or 0) if before is not None else 0,
+        cache_write_tokens=(getattr(before, "cache_creation_tokens", None) or 0) if before is not None else 0,
+        reasoning_tokens=(getattr(after, "reasoning_tokens", None) or 0) if after is not None else 0,
+        source="estimated" if estimated else "provider",
+    )
+
+
+def finish_reason_of(reason: str | None) -> str | None:
+    """Give the reason in OpenAI's words; one that is not known here ended the answer all the same."""
+    return None if reason is None else _FINISH_REASONS.get(reason, "stop")
+
+
+def extra_of(message: Any) -> dict[str, Any] | None:
+    """Give what a message or delta has beside the fields that every provider has; None if there is nothing."""
+    extra: dict[str, Any] | None = None
+    for name in _EXTRA_FIELDS:
+        value = getattr(message, name, None)
+        if value:
+            extra = extra or {}
+            extra[name] = plain(value)
+    for name, value in (getattr(message, "provider_specific_fields", None) or {}).items():
+        if value is not None and name not in _REPEATED_FIELDS:
+            extra = extra or {}
+            extra.setdefault(name, plain(value))
+    return extra
+
+
+def plain(value: Any) -> Any:
+    """Give a value of litellm's classes as dicts and lists."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value.model_dump() if hasattr(value, "model_dump") else value
+
+
+def _choice(choice: Any) -> Choice:
+    message = choice.message
+    fields = getattr(message, "provider_specific_fields", None) or {}
+    logprobs = choice.logprobs if hasattr(choice, "logprobs") else None
+    return Choice(
+        index=choice.index,
+        text=message.content or "",
+        finish_reason=finish_reason_of(choice.finish_reason),
+        tool_calls=tuple(_tool_call(tool) for tool in message.tool_calls) if message.tool_calls else (),
+        reasoning=getattr(message, "reasoning_content", None),
+        refusal=fields.get("refusal"),
+        logprobs=plain(logprobs) if logprobs is not None else None,
+        audio=plain(getattr(message, "audio", None)),
+        extra=extra_of(message),
+    )
+
+
+def _tool_call(tool: Any) -> ToolCall:
+    custom = getattr(tool, "custom", None)
+    if custom is not None:
+        custom = plain(custom)
+        return ToolCall(id=tool.id or "", name=custom["name"], arguments=custom["input"])
+    function = tool.function
+    return ToolCall(id=tool.id or "", name=function.name or "", arguments=function.arguments or "")
+
+
+def _text_choice(choice: Any) -> Choice:
+    return Choice(
+        index=choice.index,
+        text=choice.text or "",
+        finish_reason=finish_reason_of(choice.finish_reason),
+        logprobs=plain(getattr(choice, "logprobs", None)),
+    )

@@ -1,0 +1,49 @@
+"""litellm's connections on an event loop, shared by all providers there and closed with the last."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from gatewright.providers.litellm.library import open_clients, stop_logging_worker
+
+__all__ = ["Lease"]
+
+_users: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
+
+
+class Lease:
+    """One provider's use of litellm's connections on the loop that it runs on."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def take(self) -> None:
+        """Note that the running loop's connections are in use; costs nothing when noted before."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            _users.setdefault(loop, set()).add(id(self))
+
+    async def give_back(self) -> None:
+        """Let go; the last one on the loop closes what litellm keeps there."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        users = _users.get(loop, set())
+        users.discard(id(self))
+        if not users and loop is asyncio.get_running_loop():
+            await stop_logging_worker()
+            for client in open_clients(loop):
+                await _close(client)
+
+
+async def _close(client: Any) -> None:
+    """Close a client of litellm's own (`aclose`, or an asynchronous `close`), or one of the openai package's."""
+    close = getattr(client, "aclose", None) or getattr(client, "close", None)
+    closing = close() if close is not None else None
+    if asyncio.iscoroutine(closing):
+        await closing

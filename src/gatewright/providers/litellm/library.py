@@ -1,0 +1,106 @@
+"""litellm itself: imported on first need, by this module only, and kept to translating requests and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+
+from gatewright.errors import MissingExtra
+
+__all__ = ["library", "load", "open_clients", "reserved_names", "stop_logging_worker"]
+
+# Read once, at litellm's import: what would make it fetch from the network, or read a .env file into the environment.
+_IMPORT_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_MODE": "PRODUCTION",
+}
+
+# Whatever litellm does besides translating is the gateway's own work, or must not happen at all.
+_SETTINGS: dict[str, Any] = {
+    "suppress_debug_info": True,
+    "telemetry": False,
+    "turn_off_message_logging": True,
+    "disable_hf_tokenizer_download": True,
+    "num_retries": None,
+    "num_retries_per_request": None,
+    "model_fallbacks": None,
+    "cache": None,
+    "drop_params": False,
+    "callbacks": [],
+    "input_callback": [],
+    "success_callback": [],
+    "failure_callback": [],
+}
+
+# litellm's own names of things that its list of them leaves out.
+_MORE_RESERVED = frozenset(
+    "api_type base_url deployment_id enable_json_schema_validation extra_query input messages model organization prompt"
+    " shared_session stream timeout".split()
+)
+
+_importing = threading.Lock()
+_loaded: Any = None
+_reserved: frozenset[str] = frozenset()
+
+
+async def library() -> Any:
+    """Give litellm; its import takes seconds, so the first call has it done in a thread."""
+    return _loaded if _loaded is not None else await asyncio.to_thread(load)
+
+
+def load() -> Any:
+    """Give litellm, importing and quieting it if nobody has; `MissingExtra` where it is not installed."""
+    global _loaded, _reserved
+    with _importing:
+        if _loaded is None:
+            module = _imported()
+            for name, value in _SETTINGS.items():
+                setattr(module, name, value)
+            _reserved = frozenset(module.all_litellm_params) | _MORE_RESERVED
+            _loaded = module
+    return _loaded
+
+
+def reserved_names() -> frozenset[str]:
+    """Give the names of arguments that steer litellm itself; known once it is loaded."""
+    return _reserved
+
+
+def open_clients(loop: asyncio.AbstractEventLoop) -> list[Any]:
+    """Take the HTTP clients that litellm keeps for `loop` out of its cache, for the caller to close."""
+    cache = _loaded.in_memory_llm_clients_cache
+    mine = [key for key in cache.cache_dict if str(key).endswith(f"-{id(loop)}")]
+    clients = [cache.cache_dict.pop(key) for key in mine]
+    for key in mine:
+        cache.ttl_dict.pop(key, None)
+    return clients
+
+
+async def stop_logging_worker() -> None:
+    """End the task that litellm keeps on the running loop for its callbacks, of which there are none."""
+    from litellm.litellm_core_utils import logging_worker
+
+    worker: Any = logging_worker.GLOBAL_LOGGING_WORKER
+    if worker._bound_loop in (None, asyncio.get_running_loop()):
+        await worker.flush()
+        await worker.stop()
+
+
+def _imported() -> Any:
+    before = {name: os.environ.get(name) for name in _IMPORT_ENVIRONMENT}
+    os.environ.update(_IMPORT_ENVIRONMENT)
+    try:
+        import litellm
+    except ImportError as error:
+        raise MissingExtra("the litellm lane", "litellm") from error
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return litellm

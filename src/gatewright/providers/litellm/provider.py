@@ -1,0 +1,124 @@
+"""One deployment, answered by litellm."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any
+
+from gatewright.errors import DeadlineExceeded, GatewayError, InvalidProviderResponse, ProviderTimeout
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.reply import Reply
+from gatewright.providers.litellm.answers import answer_of, embeddings_of
+from gatewright.providers.litellm.arguments import (
+    DEFAULT_TIMEOUT,
+    embedding_arguments,
+    fixed_arguments,
+    generation_arguments,
+)
+from gatewright.providers.litellm.chunks import check_finished, chunks_of_part, close_stream
+from gatewright.providers.litellm.clients import Lease
+from gatewright.providers.litellm.errors import gateway_error
+from gatewright.providers.litellm.library import library
+from gatewright.types.deployment import Deployment
+from gatewright.types.folding import AnswerFold, chunks_of
+from gatewright.types.requests import EmbedRequest
+from gatewright.types.results import Answer, Chunk, Embeddings
+
+__all__ = ["LiteLLMProvider"]
+
+
+class LiteLLMProvider:
+    """Answers calls to `deployment` by way of litellm, whose own retries, caches and callbacks are off.
+
+    An OpenAI parameter that the provider does not support is dropped, or refused as `UnsupportedParameter`.
+    """
+
+    def __init__(self, deployment: Deployment, drop_unsupported: bool = False) -> None:
+        self._deployment = deployment
+        self._drop = drop_unsupported
+        self._fixed = fixed_arguments(deployment)
+        self._lease = Lease()
+
+    async def __call__(self, call: Call, /) -> Reply[Any, Any]:
+        """Answer one attempt."""
+        litellm = await library()
+        self._lease.take()
+        if isinstance(call.request, EmbedRequest):
+            return Reply.whole(await self._embed(litellm, call))
+        if call.stream:
+            deployment = self._deployment
+            fold = AnswerFold(model=deployment.model, provider=deployment.provider, deployment_id=deployment.id)
+            return await Reply.begin(self._stream(litellm, call), fold)
+        return Reply.whole(await self._generate(litellm, call), chunks_of)
+
+    async def aclose(self) -> None:
+        """Let litellm's connections on this loop go with the last provider that used them."""
+        await self._lease.give_back()
+
+    async def _generate(self, litellm: Any, call: Call) -> Answer:
+        arguments = self._generation_arguments(call)
+        style = call.generation.style
+        ask = litellm.acompletion if style == "chat" else litellm.atext_completion
+        try:
+            return answer_of(await self._within(call, ask(**arguments)), self._deployment, style=style)
+        except Exception as error:
+            raise self._failure(litellm, error, arguments) from error
+
+    async def _embed(self, litellm: Any, call: Call) -> Embeddings:
+        arguments = embedding_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
+        try:
+            response = await self._within(call, litellm.aembedding(**arguments))
+            return embeddings_of(response, self._deployment, len(call.embedding.inputs))
+        except Exception as error:
+            raise self._failure(litellm, error, arguments) from error
+
+    async def _stream(self, litellm: Any, call: Call) -> AsyncGenerator[list[Chunk], None]:
+        arguments = self._generation_arguments(call)
+        ask = litellm.acompletion if call.generation.style == "chat" else litellm.atext_completion
+        stream: Any = None
+        try:
+            stream = await self._within(call, ask(**arguments))
+            parts = aiter(stream)
+            while (part := await self._within(call, anext(parts, None))) is not None:
+                yield chunks_of_part(part, stream)
+            check_finished(stream)
+        except Exception as error:
+            raise self._failure(litellm, error, arguments) from error
+        finally:
+            if stream is not None:
+                await close_stream(stream)
+
+    def _generation_arguments(self, call: Call) -> dict[str, Any]:
+        return generation_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
+
+    def _dropping(self, call: Call) -> bool:
+        wanted = call.options.drop_params
+        return self._drop if wanted is None else wanted
+
+    async def _within(self, call: Call, work: Awaitable[Any]) -> Any:
+        """Await one step of litellm's within the attempt's timeout and the call's deadline.
+
+        Both are kept here: litellm would make a new HTTP client for every other timeout that it is given.
+        """
+        limit = self._deployment.timeout or DEFAULT_TIMEOUT
+        left = call.deadline - time.monotonic() if call.deadline is not None else limit
+        try:
+            async with asyncio.timeout(min(limit, left)) as timeout:
+                return await work
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            late = DeadlineExceeded if left < limit else ProviderTimeout
+            raise late(
+                f"no answer within {min(limit, left):.3g} s",
+                provider=self._deployment.provider,
+                model=self._deployment.model,
+            ) from error
+
+    def _failure(self, litellm: Any, error: Exception, arguments: dict[str, Any]) -> GatewayError:
+        failure = gateway_error(error, self._deployment)
+        if isinstance(failure, InvalidProviderResponse):
+            return failure
+        return failure

@@ -1,0 +1,1 @@
+"""Small real models on this machine's CPU: text by llama.cpp's server beside this process, embeddings inside it."""

@@ -1,0 +1,1 @@
+"""The direct lane: the OpenAI wire format over one pooled client."""

@@ -1,0 +1,244 @@
+"""From the wire's shapes to results: answers, chunks and vectors."""
+
+from __future__ import annotations
+
+import binascii
+import sys
+from array import array
+from collections.abc import Sequence
+
+import msgspec
+
+from gatewright.errors import InvalidProviderResponse
+from gatewright.providers.openai_wire.shapes import (
+    ChoiceBody,
+    DeltaBody,
+    EmbeddingsBody,
+    EventBody,
+    Json,
+    MessageBody,
+    ToolBody,
+    UsageBody,
+    WholeBody,
+)
+from gatewright.types.results import Choice, Chunk, ToolCall, ToolCallDelta
+from gatewright.types.usage import Usage
+
+__all__ = ["choices_of", "chunks_of_event", "finish_reason", "usage_of", "vectors_of"]
+
+_FINISH = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "content_filter": "content_filter",
+    "insufficient_system_resource": "length",
+}
+
+
+def finish_reason(word: str | None) -> str | None:
+    """Translate a provider's word into one of OpenAI's four; an unknown one is taken for `stop`."""
+    return None if word is None else _FINISH.get(word, "stop")
+
+
+def usage_of(body: UsageBody) -> Usage:
+    """Read the token counts; the total is added up where it is missing."""
+    prompt, completion = body.prompt_tokens or 0, body.completion_tokens or 0
+    cached, written, reasoning = body.prompt_cache_hit_tokens or 0, 0, 0
+    if (details := body.prompt_tokens_details) is not None:
+        cached = details.cached_tokens or cached
+        written = details.cache_write_tokens or 0
+    if (more := body.completion_tokens_details) is not None:
+        reasoning = more.reasoning_tokens or 0
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=body.total_tokens or prompt + completion,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        reasoning_tokens=reasoning,
+    )
+
+
+def choices_of(body: WholeBody) -> list[Choice]:
+    """Read the choices of a whole answer; `InvalidProviderResponse` where there are none."""
+    if not body.choices:
+        raise InvalidProviderResponse("the provider's answer has no choices")
+    return [_choice(choice) for choice in body.choices]
+
+
+def _choice(body: ChoiceBody) -> Choice:
+    message = body.message
+    if message is None:
+        if body.text is None:
+            raise InvalidProviderResponse("a choice of the provider's answer has neither message nor text")
+        return Choice(
+            index=body.index, text=body.text, finish_reason=finish_reason(body.finish_reason), logprobs=body.logprobs
+        )
+    text, thought = _content(message)
+    tools = _tool_calls(message)
+    ending = finish_reason(body.finish_reason)
+    return Choice(
+        index=body.index,
+        text=text,
+        finish_reason="tool_calls" if tools and ending == "stop" else ending,
+        tool_calls=tools,
+        reasoning=message.reasoning_content or message.reasoning or thought,
+        refusal=message.refusal,
+        logprobs=body.logprobs,
+        audio=message.audio,
+        extra=_extra(message),
+    )
+
+
+def _content(message: MessageBody) -> tuple[str, str | None]:
+    """Give the text, and what was thought aloud in typed parts of the content."""
+    content = message.content
+    if isinstance(content, str):
+        return content, None
+    if not content:
+        return "", None
+    text = "".join(str(part.get("text") or "") for part in content if part.get("type") == "text")
+    thought = "".join(_thought(part) for part in content if part.get("type") == "thinking")
+    return text, thought or None
+
+
+def _thought(part: Json) -> str:
+    inner = part.get("thinking")
+    if isinstance(inner, str):
+        return inner
+    return "".join(str(piece.get("text") or "") for piece in inner or ())
+
+
+def _tool_calls(message: MessageBody) -> tuple[ToolCall, ...]:
+    tools = message.tool_calls or ()
+    if message.function_call is not None:
+        tools = (*tools, ToolBody(function=message.function_call))
+    return tuple(
+        ToolCall(
+            id=tool.id or f"call_{place}",
+            name=(tool.function.name if tool.function else None) or "",
+            arguments=_arguments(tool),
+        )
+        for place, tool in enumerate(tools)
+    )
+
+
+def _arguments(tool: ToolBody) -> str:
+    arguments = tool.function.arguments if tool.function is not None else None
+    if isinstance(arguments, dict):
+        return msgspec.json.encode(arguments).decode()
+    return arguments or ""
+
+
+def _extra(message: MessageBody) -> Json | None:
+    extra = {
+        name: value
+        for name in ("annotations", "reasoning_details", "images")
+        if (value := getattr(message, name)) is not None and value != []
+    }
+    return extra or None
+
+
+def chunks_of_event(body: EventBody, raw: bytes) -> list[Chunk]:
+    """Read one event; what says nothing (a role, an empty delta) gives no chunk."""
+    usage = body.usage or (body.x_groq.usage if body.x_groq is not None else None)
+    chunks: list[Chunk] = []
+    for choice in body.choices or ():
+        delta = choice.delta
+        if delta is not None and (text := delta.content) and isinstance(text, str) and _plain(choice, delta):
+            # The common event by far: text and nothing else.
+            chunks.append(Chunk(text=text, index=choice.index, model=body.model, id=body.id, raw=raw))
+            continue
+        chunk = _chunk(choice, body, raw)
+        if chunk is not None:
+            chunks.append(chunk)
+    if usage is not None:
+        counted = usage_of(usage)
+        if chunks:
+            chunks[-1] = msgspec.structs.replace(chunks[-1], usage=counted)
+        else:
+            chunks.append(Chunk(usage=counted, model=body.model, id=body.id, raw=raw))
+    return chunks
+
+
+def _plain(choice: DeltaBody, delta: MessageBody) -> bool:
+    return choice.finish_reason is None and choice.logprobs is None and delta.tool_calls is None and not _rare(delta)
+
+
+def _rare(delta: MessageBody) -> bool:
+    return bool(
+        delta.reasoning_content or delta.reasoning or delta.refusal or delta.audio or delta.annotations
+        or delta.reasoning_details or delta.images or delta.function_call
+    )  # fmt: skip
+
+
+def _chunk(choice: DeltaBody, body: EventBody, raw: bytes) -> Chunk | None:
+    delta = choice.delta or MessageBody(content=choice.text)
+    text, thought = _content(delta)
+    reasoning = delta.reasoning_content or delta.reasoning or thought
+    tools = _tool_deltas(delta)
+    ending = finish_reason(choice.finish_reason)
+    rare = _rare(delta)
+    if not (text or tools or ending or choice.logprobs or reasoning or rare):
+        return None
+    return Chunk(
+        text=text,
+        index=choice.index,
+        finish_reason=ending,
+        tool_calls=tools,
+        reasoning=reasoning or None,
+        refusal=delta.refusal,
+        logprobs=choice.logprobs,
+        audio=delta.audio,
+        extra=_extra(delta),
+        model=body.model,
+        id=body.id,
+        created=int(body.created) if body.created is not None else None,
+        system_fingerprint=body.system_fingerprint,
+        raw=raw,
+    )
+
+
+def _tool_deltas(delta: MessageBody) -> tuple[ToolCallDelta, ...]:
+    tools = delta.tool_calls or ()
+    if delta.function_call is not None:
+        tools = (*tools, ToolBody(index=0, function=delta.function_call))
+    return tuple(
+        ToolCallDelta(
+            index=place if tool.index is None else tool.index,
+            id=tool.id,
+            name=tool.function.name if tool.function is not None else None,
+            arguments=_arguments(tool),
+        )
+        for place, tool in enumerate(tools)
+    )
+
+
+def vectors_of(body: EmbeddingsBody, expected: int) -> list[Sequence[float]]:
+    """Read the vectors in the order of the inputs; `InvalidProviderResponse` where one is missing or not numbers."""
+    data = body.data or []
+    if len(data) != expected:
+        raise InvalidProviderResponse(f"the provider gave {len(data)} vectors for {expected} inputs")
+    if any(item.index is not None for item in data):
+        data = sorted(data, key=lambda item: item.index or 0)
+    return [_floats(item.embedding) for item in data]
+
+
+def _floats(embedding: list[float] | str) -> Sequence[float]:
+    if not isinstance(embedding, str):
+        return embedding
+    try:
+        numbers = array("f", binascii.a2b_base64(embedding))
+    except ValueError as error:
+        raise InvalidProviderResponse("an embedding is not the base64 of 32-bit floats") from error
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()

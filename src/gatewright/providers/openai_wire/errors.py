@@ -1,0 +1,166 @@
+"""From a provider's error answer to the one tree: by HTTP status, error code and error type, never by its text."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gatewright.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    ContentPolicyViolation,
+    ContextWindowExceeded,
+    GatewayError,
+    InvalidProviderResponse,
+    NotFound,
+    PermissionDenied,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    redact,
+)
+from gatewright.providers.openai_wire.shapes import ErrorBody
+
+__all__ = ["error_of", "retry_after"]
+
+_BY_STATUS: dict[int, type[GatewayError]] = {
+    401: AuthenticationFailed,
+    402: PermissionDenied,
+    403: PermissionDenied,
+    404: NotFound,
+    408: ProviderTimeout,
+    429: RateLimited,
+    504: ProviderTimeout,
+}
+
+_BY_CODE: dict[str, type[GatewayError]] = {
+    "context_length_exceeded": ContextWindowExceeded,
+    "exceed_context_size_error": ContextWindowExceeded,
+    "too_many_prompt_tokens": ContextWindowExceeded,
+    "too_many_tokens": ContextWindowExceeded,
+    "content_policy_violation": ContentPolicyViolation,
+    "content_filter": ContentPolicyViolation,
+    "content_filtered": ContentPolicyViolation,
+    "moderation_blocked": ContentPolicyViolation,
+    "responsibleaipolicyviolation": ContentPolicyViolation,
+    "invalid_api_key": AuthenticationFailed,
+    "authentication_error": AuthenticationFailed,
+    "permission_error": PermissionDenied,
+    "model_not_found": NotFound,
+    "not_found_error": NotFound,
+    "rate_limit_exceeded": RateLimited,
+    "rate_limit_error": RateLimited,
+    "overloaded_error": ProviderUnavailable,
+    "server_error": ProviderUnavailable,
+    "invalid_request_error": BadRequest,
+}
+
+MAX_MESSAGE = 1000
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes, secret: str | None) -> GatewayError:
+    """Classify an error answer, or an error inside a 200 (`status` 200), and word it without secrets."""
+    said, words, stated = _read(body)
+    if status == 200 and stated is not None:
+        status = stated
+    cls = _class_of(status, words)
+    return cls(
+        redact(said or f"the provider answered with HTTP status {status}", secret)[:MAX_MESSAGE],
+        retry_after=retry_after(headers) if cls in (RateLimited, ProviderUnavailable) else None,
+        upstream_status=status,
+        upstream_code=words[0] if words else None,
+        # An exhausted quota stays exhausted: another deployment can help, waiting cannot.
+        retryable=False if "insufficient_quota" in words else None,
+    )
+
+
+def _class_of(status: int, words: list[str]) -> type[GatewayError]:
+    """Classify by the most telling of the provider's words where the status is vague, else by the status."""
+    if status in (200, 400, 413, 422, 500):
+        for word in words:
+            if (known := _BY_CODE.get(word.lower())) is not None and known is not BadRequest:
+                return known
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return ProviderUnavailable
+    if status >= 400:
+        return BadRequest
+    if status == 200:
+        return next((known for word in words if (known := _BY_CODE.get(word.lower()))), ProviderUnavailable)
+    return InvalidProviderResponse
+
+
+def _read(body: bytes) -> tuple[str | None, list[str], int | None]:
+    """Give an error's message, its codes and types, and the status that it states itself; no JSON gives nothing."""
+    try:
+        top = _top(body)
+    except msgspec.MsgspecError:
+        return None, [], None
+    inner = top.error
+    if not isinstance(inner, dict):
+        said = inner if isinstance(inner, str) else _text(top.message) or _text(top.detail)
+        return said, _words(top.code, top.type, top.error_type), None
+    # Azure names the content filter one level deeper.
+    deeper: Any = inner.get("innererror") or {}
+    words = _words(inner.get("code"), deeper.get("code"), inner.get("type"), inner.get("error_type"))
+    stated = [inner.get("status"), inner.get("status_code"), inner.get("code")]
+    status = next((number for value in stated if (number := _status(value)) is not None), None)
+    return _text(inner.get("message")), words, status
+
+
+def _top(body: bytes) -> ErrorBody:
+    """Decode an error; Google's come as a list of one."""
+    if body.lstrip().startswith(b"["):
+        return (msgspec.json.decode(body, type=list[ErrorBody]) or [ErrorBody()])[0]
+    return msgspec.json.decode(body, type=ErrorBody)
+
+
+def _words(*values: Any) -> list[str]:
+    return [value for value in values if isinstance(value, str) and not value.isdigit()]
+
+
+def _status(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    return value if isinstance(value, int) and 400 <= value < 600 else None
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Give the seconds that `retry-after-ms` or `Retry-After` (seconds or an HTTP date) ask for; None without.
+
+    Azure sends `retry-after-ms: 0` beside a real `retry-after`: the larger of the two is honoured.
+    """
+    lowered = {name.lower(): value for name, value in headers.items() if name.lower().startswith("retry-after")}
+    seconds = _seconds(lowered.get("retry-after"))
+    millis = _number(lowered.get("retry-after-ms"))
+    asked = [one for one in (seconds, None if millis is None else millis / 1000) if one is not None]
+    return max(asked, default=None)
+
+
+def _seconds(value: str | None) -> float | None:
+    if value is None:
+        return None
+    if (number := _number(value)) is not None:
+        return number
+    parsed = email.utils.parsedate_tz(value)
+    return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - time.time())
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else math.nan
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None

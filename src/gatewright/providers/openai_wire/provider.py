@@ -1,0 +1,215 @@
+"""The direct lane's provider: one deployment that speaks the OpenAI wire format."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, TypeVar
+
+import msgspec
+
+from gatewright.errors import GatewayError, InvalidProviderResponse, redact
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.reply import Reply
+from gatewright.providers.catalogue import WireSpec, wire_spec
+from gatewright.providers.http.base import HttpClient, HttpResponse, Timeouts
+from gatewright.providers.openai_wire.answers import choices_of, chunks_of_event, usage_of, vectors_of
+from gatewright.providers.openai_wire.errors import error_of
+from gatewright.providers.openai_wire.payload import Payloads
+from gatewright.providers.openai_wire.shapes import EmbeddingsBody, EventBody, WholeBody
+from gatewright.providers.openai_wire.sse import EventStream
+from gatewright.types.deployment import Deployment
+from gatewright.types.estimates import estimated_usage
+from gatewright.types.folding import AnswerFold, chunks_of
+from gatewright.types.requests import EmbedRequest, GenerateRequest
+from gatewright.types.results import Answer, Chunk, Embeddings
+
+__all__ = ["OpenAIWire"]
+
+_PATHS = {"chat": "/chat/completions", "text": "/completions"}
+_DONE = b"[DONE]"
+_whole = msgspec.json.Decoder(WholeBody)
+_event = msgspec.json.Decoder(EventBody)
+_embeddings = msgspec.json.Decoder(EmbeddingsBody)
+T = TypeVar("T")
+
+
+class OpenAIWire:
+    """Answers calls at one deployment, over a client that many deployments share."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        http: HttpClient,
+        *,
+        drop_unsupported: bool = False,
+        timeouts: Timeouts = Timeouts(),
+        spec: WireSpec | None = None,
+    ) -> None:
+        self._deployment = deployment
+        self._http = http
+        self._spec = spec or wire_spec(deployment.provider) or WireSpec(name=deployment.provider, key_needed=False)
+        self._timeouts = (
+            timeouts if deployment.timeout is None else msgspec.structs.replace(timeouts, total=deployment.timeout)
+        )
+        self._payloads = Payloads(deployment, self._spec, drop_unsupported=drop_unsupported)
+        self._urls = {style: self._payloads.url(path) for style, path in _PATHS.items()}
+        self._embed_url = self._payloads.url("/embeddings")
+
+    async def __call__(self, call: Call, /) -> Reply[Any, Any]:
+        """Answer one attempt."""
+        request = call.request
+        if isinstance(request, EmbedRequest):
+            return await self._embed(call, request)
+        headers, body = self._payloads.generation(request, stream=call.stream, drop=call.options.drop_params)
+        response = await self._http.post(self._urls[request.style], headers, body, self._timeouts)
+        if call.stream and response.status == 200 and not _is_json(response):
+            return await self._begin(response, request)
+        answer = self._answer(await self._body(response), request)
+        return Reply.whole(answer, chunks_of)
+
+    async def aclose(self) -> None:
+        """Nothing to let go of: the client is the gateway's."""
+
+    async def _body(self, response: HttpResponse) -> bytes:
+        """Give the body of a good answer; raise the error that another one tells of."""
+        data = await response.read()
+        if not 200 <= response.status < 300:
+            raise self._error(response.status, response, data)
+        return data
+
+    def _error(self, status: int, response: HttpResponse, data: bytes) -> GatewayError:
+        return error_of(status, response.headers, data, self._deployment.secret)
+
+    def _decode(self, decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+        try:
+            return decoder.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            began = redact(data[:80].decode("utf-8", "replace"), self._deployment.secret)
+            raise InvalidProviderResponse(
+                f"the provider's answer is not what its protocol promises ({error}); it begins {began!r}"
+            ) from error
+
+    def _answer(self, data: bytes, request: GenerateRequest) -> Answer:
+        body = self._decode(_whole, data)
+        if body.error is not None and not body.choices:
+            raise error_of(200, {}, data, self._deployment.secret)
+        choices = choices_of(body)
+        usage = usage_of(body.usage) if body.usage is not None else estimated_usage(request, choices[0].text)
+        deployment = self._deployment
+        return Answer(
+            choices=choices,
+            model=body.model or deployment.model,
+            provider=deployment.provider,
+            deployment_id=deployment.id,
+            usage=usage,
+            cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+            id=body.id,
+            created=int(body.created) if body.created is not None else None,
+            system_fingerprint=body.system_fingerprint,
+            raw=data,
+        )
+
+    async def _begin(self, response: HttpResponse, request: GenerateRequest) -> Reply[Chunk, Answer]:
+        kind = response.headers.get("content-type", "text/event-stream")
+        if kind.startswith("text/html"):
+            response.close()
+            raise InvalidProviderResponse(f"the provider answered a stream with {kind}, not with events")
+        deployment = self._deployment
+        fold = AnswerFold(
+            model=deployment.model, provider=deployment.provider, deployment_id=deployment.id, price=deployment.price
+        )
+        return await Reply.begin(self._batches(response, request, fold), fold)
+
+    async def _batches(
+        self, response: HttpResponse, request: GenerateRequest, fold: AnswerFold
+    ) -> AsyncGenerator[list[Chunk], None]:
+        """Give the chunks of each network read; raise where an event is an error or the stream is cut short."""
+        progress = _Progress()
+        events = EventStream()
+        try:
+            while data := await response.read_some():
+                batch, error = self._read_events(_feed(events, data), progress)
+                if batch:
+                    yield batch
+                if error is not None:
+                    raise error
+                if progress.done:
+                    break
+            else:
+                batch, error = self._read_events(events.end(), progress)
+                if batch:
+                    yield batch
+                if error is not None:
+                    raise error
+            if not (progress.done or progress.finished):
+                raise InvalidProviderResponse("the provider's stream ended in the middle")
+            if not progress.counted:
+                yield [Chunk(usage=estimated_usage(request, fold.text))]
+            await response.finish()
+        finally:
+            response.close()
+
+    def _read_events(self, payloads: list[bytes], progress: _Progress) -> tuple[list[Chunk], GatewayError | None]:
+        """Read events until one of them is the end or an error; what came before an error is given with it."""
+        batch: list[Chunk] = []
+        for payload in payloads:
+            if payload == _DONE:
+                progress.done = True
+                break
+            try:
+                body = self._decode(_event, payload)
+            except InvalidProviderResponse as error:
+                return batch, error
+            if body.error is not None:
+                return batch, error_of(200, {}, payload, self._deployment.secret)
+            chunks = chunks_of_event(body, payload)
+            if chunks:
+                progress.note(chunks[-1])
+                batch += chunks
+        return batch, None
+
+    async def _embed(self, call: Call, request: EmbedRequest) -> Reply[Any, Embeddings]:
+        headers, data = self._payloads.embedding(request, drop=call.options.drop_params)
+        response = await self._http.post(self._embed_url, headers, data, self._timeouts)
+        data = await self._body(response)
+        body = self._decode(_embeddings, data)
+        if body.error is not None:
+            raise error_of(200, {}, data, self._deployment.secret)
+        usage = usage_of(body.usage) if body.usage is not None else estimated_usage(request)
+        deployment = self._deployment
+        return Reply.whole(
+            Embeddings(
+                vectors=vectors_of(body, len(request.inputs)),
+                model=body.model or deployment.model,
+                provider=deployment.provider,
+                deployment_id=deployment.id,
+                usage=usage,
+                cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+            )
+        )
+
+
+class _Progress:
+    """How far a stream has come: whether it said it is done, why it stopped, and what it used."""
+
+    __slots__ = ("counted", "done", "finished")
+
+    def __init__(self) -> None:
+        self.done = self.finished = self.counted = False
+
+    def note(self, chunk: Chunk) -> None:
+        if chunk.finish_reason is not None:
+            self.finished = True
+        if chunk.usage is not None:
+            self.counted = True
+
+
+def _feed(events: EventStream, data: bytes) -> list[bytes]:
+    try:
+        return events.feed(data)
+    except ValueError as error:
+        raise InvalidProviderResponse(str(error)) from error
+
+
+def _is_json(response: HttpResponse) -> bool:
+    return response.headers.get("content-type", "").startswith("application/json")

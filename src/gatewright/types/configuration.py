@@ -1,0 +1,88 @@
+"""The base of every `XConfig`: frozen, strict about names, and with errors that say what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Self, cast
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from gatewright.errors import ConfigurationError, redact
+
+__all__ = ["SECRET_WORDS", "Config", "explain", "is_secret", "mapping", "nearest"]
+
+SECRET_WORDS = ("key", "secret", "token", "password", "credential", "authorization")
+MAX_SHOWN = 80
+
+
+class Config(BaseModel):
+    """A frozen part of the configuration; a wrong value is a `ConfigurationError` that names it."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(explain(error, type(self), values)) from None
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], source: str) -> Self:
+        """Make one of `values` that came from `source` (a file, the environment), which an error then names."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ConfigurationError(f"{source}: {explain(error, cls, values)}") from None
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a setting of this name is a secret: `api_key` is, `max_tokens` is not."""
+    lowered = name.lower()
+    if lowered.endswith(("_tokens", "_token_count", "_per_token", "tokens_per_minute", "key_env")):
+        return False
+    return any(word in lowered for word in SECRET_WORDS)
+
+
+def mapping(value: object) -> Mapping[str, Any] | None:
+    """Give `value` where it is a mapping, else None."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str | None:
+    """Give the known name that `name` is most likely a slip of."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def explain(error: ValidationError, cls: type[BaseModel], values: Mapping[str, Any]) -> str:
+    """Word a validation error: for each fault the path, the value (never a secret) and what was expected."""
+    faults: list[str] = []
+    for fault in error.errors(include_url=False):
+        path = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in fault["loc"]).replace(".[", "[")
+        if fault["type"] == "extra_forbidden":
+            near = nearest(str(fault["loc"][-1]), list(cls.model_fields))
+            faults.append(f"{path}: there is no such setting" + (f"; did you mean {near}?" if near else ""))
+            continue
+        expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        shown = _shown(fault["loc"], values)
+        faults.append(f"{path or cls.__name__}: expected {expected}" + (f", got {shown}" if shown else ""))
+    return "; ".join(faults)
+
+
+def _shown(loc: tuple[int | str, ...], values: Mapping[str, Any]) -> str | None:
+    """Give the value at `loc` as text, shortened; None where it is missing, `***` where its name says secret."""
+    if any(isinstance(part, str) and is_secret(part) for part in loc):
+        return "***"
+    value: Any = values
+    for part in loc:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    if isinstance(value, SecretStr | Mapping | list):
+        return f"a {type(cast(object, value)).__name__}"
+    text = redact(repr(value))
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
