@@ -131,7 +131,7 @@ class GatewayConfig(Config):
             settings["fallbacks"] = {}
         for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
             settings[name] = _merged(settings.get(name))
-        own = mapping(settings["fallbacks"])
+        own: Mapping[str, Any] | None = mapping(settings["fallbacks"])
         if own is not None and "*" in own:
             defaults = [*cast("list[Any]", own["*"]), *defaults]
             settings["fallbacks"] = {name: value for name, value in own.items() if name != "*"}

@@ -126,7 +126,7 @@ class AnswerFold:
             provider=self._context[0],
             deployment_id=self._context[1],
             usage=usage,
-            cost_usd=self._price.cost(usage) if self._price is not None else None,
+            cost_usd=self._price.cost(self.usage) if self._price is not None and self.usage is not None else None,
             id=first.id,
             created=first.created,
             system_fingerprint=first.system_fingerprint,

@@ -111,10 +111,15 @@ def _let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop, pid
         _of_the_parent.append(connector)
     elif loop.is_running():
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(connector._close_immediately)  # pyright: ignore[reportPrivateUsage]
+            # A coroutine that is handed over, and made only there: it is never left unawaited.
+            loop.call_soon_threadsafe(lambda: loop.create_task(_close(connector)))
             return
     # What `close` does needs the loop; without it only the finalizer's complaint is left to be stopped.
     connector._closed = True  # pyright: ignore[reportPrivateUsage]
+
+
+async def _close(connector: aiohttp.BaseConnector) -> None:
+    await connector.close()
 
 
 # Connections that a forked child inherited: collecting them there would meddle with the parent's.
