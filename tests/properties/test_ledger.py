@@ -91,12 +91,11 @@ def test_the_ledger_agrees_with_accounts_kept_by_hand(configs, steps):
                 assert not reservation.cancel(now)
         elif under_way:
             reservation, members, reserved = under_way.pop(chosen % len(under_way))
-            end = {
-                "settle": lambda res=reservation: res.settle(used, now),
-                "cancel": lambda res=reservation: res.cancel(now),
-                "crash": lambda res=reservation: res.settle(None, now),
-            }[what]
-            assert end()
+            assert (
+                reservation.cancel(now)
+                if what == "cancel"
+                else reservation.settle(used if what == "settle" else None, now)
+            )
             ended.append(reservation)
             given_back = {"settle": (0, reserved - used), "cancel": (1, reserved), "crash": (0, 0)}[what]
             for number in members:

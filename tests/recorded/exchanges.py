@@ -33,13 +33,20 @@ FORMATS: tuple[tuple[str, str], ...] = (
 # Everything else, with why it is not replayed.
 NOT_REPLAYED: tuple[tuple[str, str], ...] = (
     (r"/responses", "OpenAI's responses: the gateway has no such request yet"),
-    (r"/(files|batches|batch/jobs|images|videos|audio|realtime|threads|assistants|conversations|moderations)", "no text"),
+    (
+        r"/(files|batches|batch/jobs|images|videos|audio|realtime|threads|assistants|conversations|moderations)",
+        "no text",
+    ),
     (r"/(models|vector_stores|rerank|tokenize|messages/batches|fileSearchStores|cachedContents|guardrail)", "no text"),
     (r"/agents/|/retrieveAndGenerate$|/interactions$", "agents and retrieval of the provider's own"),
     (r"count|:batchGenerateContent$|batches/", "counts and batches"),
     (r":embedContent$|:predict$", "Vertex's embeddings: litellm needs google-auth for them, which is not installed"),
     (r"^/v1/(complete|chat|generate|embed)$|^/api/generate$", "interfaces that their providers have replaced"),
+    (r"/invoke", "models that Bedrock has retired, and endpoints of a user's own"),
+    (r":streamGenerateContent$", "Gemini's stream as a JSON array: no lane asks for it, both ask for events"),
 )
+# The models whose formats inside Bedrock's `invoke` are read here.
+INVOKED = r"claude-(3|sonnet|haiku|opus)|nova-(micro|lite|2-lite)|titan-(text|embed)|cohere\.embed"
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -94,7 +101,7 @@ def _exchange(key: str, line: dict[str, Any]) -> Exchange:
         model=line["model"],
         stream=streamed,
         tools=line["tools"],
-        format=_format(endpoint, line["status"]),
+        format=_format(endpoint, line["model"], body),
         request=line["request"]["body"],
         status=line["status"],
         headers=response["headers"],
@@ -102,5 +109,10 @@ def _exchange(key: str, line: dict[str, Any]) -> Exchange:
     )
 
 
-def _format(endpoint: str, status: int) -> str:
-    return next((name for pattern, name in FORMATS if re.search(pattern, endpoint)), "")
+def _format(endpoint: str, model: str, body: str) -> str:
+    found = next((name for pattern, name in FORMATS if re.search(pattern, endpoint)), "")
+    if found == "invoke" and not re.search(INVOKED, model):
+        return ""
+    if found == "invoke" and "embed" in model:
+        return "invoke_embeddings"
+    return "" if "stream" in endpoint and found == "gemini" and body.startswith("[") else found

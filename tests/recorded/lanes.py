@@ -22,7 +22,13 @@ LITELLM_NAMES = {
     "together": "together_ai",
     "vertex": "gemini",
 }
-DIRECT_NAMES = {"azure_openai": "azure", "together": "together_ai", "azure_ai": "openai_compatible", "gemini": "openai_compatible", "bedrock": "openai_compatible"}
+DIRECT_NAMES = {
+    "azure_openai": "azure",
+    "together": "together_ai",
+    "azure_ai": "openai_compatible",
+    "gemini": "openai_compatible",
+    "bedrock": "openai_compatible",
+}
 # What the OpenAI-compatible interface of a provider with a native one is called.
 COMPATIBLE = {"gemini": "openai", "bedrock": "openai", "ollama": "openai", "huggingface": "openai"}
 SECRET = "sk-recorded-0123456789abcdef"
@@ -48,7 +54,7 @@ def litellm_deployment(exchange: Exchange, url: str) -> Deployment:
         provider = COMPATIBLE.get(exchange.provider, provider)
     elif exchange.provider == "bedrock":
         settings = {**_AWS, "aws_bedrock_runtime_endpoint": url}
-        model = f"{exchange.format}/{model}"
+        model = _bedrock_model(exchange)
     elif exchange.format == "cohere_embeddings":
         provider = "cohere"
     if provider == "azure":
@@ -76,6 +82,13 @@ def _deployment(exchange: Exchange, provider: str, model: str, url: str, setting
     )
 
 
+def _bedrock_model(exchange: Exchange) -> str:
+    """Give litellm's name: its prefix chooses the interface, and embedding models it only knows by their versions."""
+    if exchange.format != "invoke_embeddings":
+        return f"{exchange.format}/{exchange.model}"
+    return exchange.model if "titan" not in exchange.model or "v1" in exchange.model else f"{exchange.model}:0"
+
+
 def _root(provider: str) -> str:
     """Give what litellm wants the base URL of a provider to have beyond its host."""
     return {"cohere_chat": "/v2/chat", "cohere": "/v2/embed", "anthropic": "/v1/messages"}.get(provider, "")
@@ -91,7 +104,11 @@ def _request(exchange: Exchange) -> Request:
             return GenerateRequest(model=exchange.model, style="text", prompt=body["prompt"], params=params)
         case "openai_embeddings":
             inputs = body["input"]
-            return EmbedRequest(model=exchange.model, inputs=[inputs] if isinstance(inputs, str) else inputs, params=params)
+            return EmbedRequest(
+                model=exchange.model, inputs=[inputs] if isinstance(inputs, str) else inputs, params=params
+            )
+        case "invoke_embeddings":
+            return EmbedRequest(model=exchange.model, inputs=body.get("texts") or ["text"])
         case "gemini_embeddings":
             return EmbedRequest(model=exchange.model, inputs=["text"] * len(body["requests"]))
         case "cohere_embeddings":

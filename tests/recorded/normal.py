@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -54,10 +56,26 @@ def of(value: Answer | Embeddings) -> Normal:
     reported = value.usage.source == "provider" and (value.usage.prompt_tokens or value.usage.completion_tokens)
     usage = (value.usage.prompt_tokens, value.usage.completion_tokens) if reported else None
     if isinstance(value, Embeddings):
-        return Normal(vectors=[[float(number) for number in vector] for vector in value.vectors], usage=usage)
+        return Normal(vectors=[list(vector) for vector in value.vectors], usage=usage)
     return Normal(
         texts=[choice.text for choice in value.choices],
         tools=[[(tool.name, arguments(tool.arguments)) for tool in choice.tool_calls] for choice in value.choices],
         finish=[choice.finish_reason for choice in value.choices],
         usage=usage,
     )
+
+
+def alike(one: Normal, other: Normal) -> bool:
+    """Say whether two readings agree: vectors in their direction, whatever length and precision they came in."""
+    if one.vectors is None or other.vectors is None:
+        return one == other
+    pairs = list(zip(one.vectors, other.vectors, strict=False))
+    same = len(one.vectors) == len(other.vectors) and all(_cosine(a, b) > 0.99999 for a, b in pairs)
+    return same and (one.usage, one.error) == (other.usage, other.error)
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    if len(one) != len(other):
+        return 0.0
+    dot = sum(a * b for a, b in zip(one, other, strict=True))
+    return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from http import HTTPStatus
 from typing import Self
 
@@ -10,34 +11,66 @@ from recorded.exchanges import Exchange
 
 # What belongs to the recorded connection, not to the message; the server writes its own.
 _DROPPED = frozenset(
-    ["alt-svc", "connection", "content-encoding", "content-length", "keep-alive", "set-cookie", "transfer-encoding", "upgrade"]
+    [
+        "alt-svc",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "keep-alive",
+        "set-cookie",
+        "transfer-encoding",
+        "upgrade",
+    ]
 )
 # Streams come in pieces of a size that falls into the middle of events, and of characters.
 _PIECES = 7
 
 
 class Replay:
-    """Serves `exchange`, whatever is asked, and keeps the requests it was sent: path, headers and body."""
+    """Serves `exchange`, whatever is asked, and keeps the requests it was sent: path, headers and body.
+
+    It has a thread and a loop of its own, so that a client that blocks its loop is answered all the same.
+    """
 
     def __init__(self) -> None:
         self.exchange: Exchange | None = None
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self._server: asyncio.Server | None = None
         self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
-        self.url = "http://127.0.0.1:%d" % self._server.sockets[0].getsockname()[1]
+    def __enter__(self) -> Self:
+        self._thread.start()
+        listening = asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**24)
+        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result()
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
 
     def play(self, exchange: Exchange) -> None:
         """Answer with `exchange` from now on."""
         self.exchange = exchange
         self.requests.clear()
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -30,12 +30,15 @@ class Config(BaseModel):
             raise ConfigurationError(explain(error, type(self), values)) from None
 
     @classmethod
-    def read(cls, values: Mapping[str, Any], source: str) -> Self:
-        """Make one of `values` that came from `source` (a file, the environment), which an error then names."""
+    def read(cls, values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Self:
+        """Make one of `values` that came from `source` (a file, the environment), which an error then names.
+
+        `origins` says where a setting (by its dotted path) was written, where that is not under its own name.
+        """
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise ConfigurationError(f"{source}: {explain(error, cls, values)}") from None
+            raise ConfigurationError(f"{source}: {explain(error, cls, values, origins)}") from None
 
 
 def is_secret(name: str) -> bool:
@@ -57,11 +60,14 @@ def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str | None:
     return found[0] if found else None
 
 
-def explain(error: ValidationError, cls: type[BaseModel], values: Mapping[str, Any]) -> str:
+def explain(
+    error: ValidationError, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> str:
     """Word a validation error: for each fault the path, the value (never a secret) and what was expected."""
     faults: list[str] = []
     for fault in error.errors(include_url=False):
         path = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in fault["loc"]).replace(".[", "[")
+        path = _written(path, origins or {})
         if fault["type"] == "extra_forbidden":
             near = nearest(str(fault["loc"][-1]), list(cls.model_fields))
             faults.append(f"{path}: there is no such setting" + (f"; did you mean {near}?" if near else ""))
@@ -70,6 +76,12 @@ def explain(error: ValidationError, cls: type[BaseModel], values: Mapping[str, A
         shown = _shown(fault["loc"], values)
         faults.append(f"{path or cls.__name__}: expected {expected}" + (f", got {shown}" if shown else ""))
     return "; ".join(faults)
+
+
+def _written(path: str, origins: Mapping[str, str]) -> str:
+    """Give the path under which a setting was written: by the longest part of it that `origins` has."""
+    start = max((own for own in origins if path == own or path.startswith((own + ".", own + "["))), key=len, default="")
+    return origins[start] + path[len(start) :] if start else path
 
 
 def _shown(loc: tuple[int | str, ...], values: Mapping[str, Any]) -> str | None:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from gatewright.types.usage import NO_USAGE, Usage
 
-__all__ = ["Answer", "Choice", "Chunk", "Embeddings", "FinishReason", "ToolCall", "ToolCallDelta", "lazy_json"]
+__all__ = [
+    "Answer",
+    "Choice",
+    "Chunk",
+    "Dumpable",
+    "Embeddings",
+    "FinishReason",
+    "ToolCall",
+    "ToolCallDelta",
+    "lazy_json",
+]
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 """Why the model stopped, in OpenAI's four words; whatever else a provider says is translated to one of them."""
+
+
+class Dumpable(Protocol):
+    """A provider library's own answer, which can be given as plain data."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """Give the answer as dicts and lists."""
+        ...
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +68,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, kw_only=True):
     """A whole answer: its choices, and where they came from.
 
-    `raw` is the provider's JSON as bytes (or, from the litellm lane, as a dict): decoded when asked for only.
+    `raw` is the provider's JSON as bytes, or litellm's own answer: decoded when asked for only.
     """
 
     choices: Sequence[Choice]
@@ -62,7 +80,7 @@ class Answer(msgspec.Struct, kw_only=True):
     id: str | None = None
     created: int | None = None
     system_fingerprint: str | None = None
-    raw: bytes | dict[str, Any] | None = None
+    raw: bytes | dict[str, Any] | Dumpable | None = None
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +117,8 @@ class Embeddings(msgspec.Struct, kw_only=True):
     cost_usd: float | None = None
 
 
-def lazy_json(raw: bytes | dict[str, Any] | None) -> Any:
+def lazy_json(raw: bytes | dict[str, Any] | Dumpable | None) -> Any:
     """Give a `raw` value decoded; None stays None."""
-    return msgspec.json.decode(raw) if isinstance(raw, bytes) else raw
+    if isinstance(raw, bytes):
+        return msgspec.json.decode(raw)
+    return raw if raw is None or isinstance(raw, dict) else raw.model_dump()

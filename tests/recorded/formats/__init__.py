@@ -17,6 +17,7 @@ READERS = {
     "cohere_embeddings": cohere.embeddings,
     "converse": bedrock.converse,
     "invoke": bedrock.invoke,
+    "invoke_embeddings": bedrock.embeddings,
     "ollama": ollama.chat,
 }
 

@@ -34,13 +34,37 @@ def converse(exchange: Exchange) -> Normal:
 def invoke(exchange: Exchange) -> Normal:
     if exchange.status != 200:
         return Normal(error=expected_error(exchange.status, json.loads(exchange.body)))
-    found = [json.loads(base64.b64decode(event["bytes"])) for _, event in frames(exchange.body)] if exchange.stream else []
-    body = {} if exchange.stream else json.loads(exchange.body)
-    if "claude-3" in exchange.model or "claude-sonnet" in exchange.model:
-        return anthropic.streamed(found) if exchange.stream else anthropic.whole(body)
-    if "nova" in exchange.model:
-        return _streamed([next(iter(event.items())) for event in found]) if exchange.stream else _whole(body)
-    raise LookupError(f"no reader for {exchange.model}")
+    if exchange.stream:
+        found = [json.loads(base64.b64decode(event["bytes"])) for _, event in frames(exchange.body)]
+    else:
+        found = [json.loads(exchange.body)]
+    if "claude" in exchange.model:
+        return anthropic.streamed(found) if exchange.stream else anthropic.whole(found[0])
+    if "titan" in exchange.model:
+        return _titan(found)
+    return _streamed([next(iter(event.items())) for event in found]) if exchange.stream else _whole(found[0])
+
+
+def embeddings(exchange: Exchange) -> Normal:
+    body = json.loads(exchange.body)
+    if "titan" in exchange.model:
+        return Normal(vectors=[body["embedding"]], usage=(body["inputTextTokenCount"], 0))
+    found = body["embeddings"]
+    counted = int(exchange.headers["x-amzn-bedrock-input-token-count"])
+    return Normal(vectors=found["float"] if isinstance(found, dict) else found, usage=(counted, 0))
+
+
+def _titan(found: list[dict[str, Any]]) -> Normal:
+    parts = [part for body in found for part in body.get("results", [body])]
+    reason = parts[-1]["completionReason"]
+    used = parts[-1].get("totalOutputTextTokenCount") or parts[-1]["tokenCount"]
+    prompt = next(body["inputTextTokenCount"] for body in found if body.get("inputTextTokenCount") is not None)
+    return Normal(
+        texts=["".join(part["outputText"] for part in parts)],
+        tools=[[]],
+        finish=[{"FINISH": "stop", "LENGTH": "length"}[reason]],
+        usage=(prompt, used),
+    )
 
 
 def frames(body: bytes) -> list[tuple[str, dict[str, Any]]]:
@@ -72,7 +96,7 @@ def _headers(block: bytes) -> dict[str, str]:
 def _whole(body: dict[str, Any]) -> Normal:
     blocks = body["output"]["message"]["content"]
     return Normal(
-        texts=["".join(block["text"] for block in blocks if "text" in block)],
+        texts=["".join(_text(block) for block in blocks)],
         tools=[[(block["toolUse"]["name"], block["toolUse"]["input"]) for block in blocks if "toolUse" in block]],
         finish=[FINISH[body["stopReason"]]],
         usage=_usage(body["usage"]),
@@ -97,6 +121,13 @@ def _streamed(found: list[tuple[str, dict[str, Any]]]) -> Normal:
             normal.usage = _usage(event["usage"])
     normal.tools[0] = [(name, arguments(text or "{}")) for name, text in tools.values()]
     return normal
+
+
+def _text(block: dict[str, Any]) -> str:
+    """Give a block's text; a cited text is one in parts."""
+    if "citationsContent" in block:
+        return "".join(part["text"] for part in block["citationsContent"]["content"])
+    return block.get("text", "")
 
 
 def _json(value: Any) -> str:

@@ -20,7 +20,9 @@ def chat(exchange: Exchange) -> Normal:
     if exchange.status != 200:
         return Normal(error=expected_error(exchange.status, body))
     message = body["message"]
-    tools = [(tool["function"]["name"], arguments(tool["function"]["arguments"])) for tool in message.get("tool_calls") or ()]
+    tools = [
+        (tool["function"]["name"], arguments(tool["function"]["arguments"])) for tool in message.get("tool_calls") or ()
+    ]
     return Normal(
         texts=["".join(part["text"] for part in message.get("content") or () if part["type"] == "text")],
         tools=[tools],

@@ -33,5 +33,7 @@ def expected_error(status: int, body: Any) -> str:
         return stated
     if status == 200 and isinstance(body, dict):
         inner = body.get("error", body)
-        status = next((v for v in (inner.get("status_code"), inner.get("status"), inner.get("code")) if isinstance(v, int)), 500)
+        status = next(
+            (v for v in (inner.get("status_code"), inner.get("status"), inner.get("code")) if isinstance(v, int)), 500
+        )
     return BY_STATUS[status]

@@ -10,7 +10,17 @@ from recorded.formats.errors import expected_error
 from recorded.formats.sse import events
 from recorded.normal import Normal
 
-FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "PROHIBITED_CONTENT": "content_filter"}
+# By name, and by number where the request asked for enumerations so.
+FINISH = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "MALFORMED_FUNCTION_CALL": "stop",
+    "UNEXPECTED_TOOL_CALL": "stop",
+    1: "stop",
+    2: "length",
+}
 
 
 def contents(exchange: Exchange) -> Normal:
@@ -43,13 +53,13 @@ def _read(bodies: list[dict[str, Any]]) -> Normal:
     return Normal(
         texts=[candidate["text"] for candidate in found],
         tools=[candidate["tools"] for candidate in found],
-        finish=["tool_calls" if candidate["tools"] else FINISH.get(candidate["finish"], "stop") for candidate in found],
+        finish=["tool_calls" if candidate["tools"] else FINISH[candidate["finish"]] for candidate in found],
         usage=_usage(usage),
     )
 
 
 def _usage(usage: dict[str, Any]) -> tuple[int, int] | None:
-    if "promptTokenCount" not in usage:
+    if not usage:
         return None
-    prompt = usage["promptTokenCount"] + usage.get("toolUsePromptTokenCount", 0)
+    prompt = usage.get("promptTokenCount", 0) + usage.get("toolUsePromptTokenCount", 0)
     return prompt, usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from array import array
 from typing import Any
 
 from recorded.exchanges import Exchange
@@ -12,7 +13,13 @@ from recorded.formats.errors import expected_error
 from recorded.formats.sse import events
 from recorded.normal import Normal, arguments
 
-FINISH = {"function_call": "tool_calls", "eos": "stop", "end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+FINISH = {
+    "function_call": "tool_calls",
+    "eos": "stop",
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+}
 
 
 def chat(exchange: Exchange) -> Normal:
@@ -21,7 +28,7 @@ def chat(exchange: Exchange) -> Normal:
     body = json.loads(exchange.body)
     if "choices" not in body:
         return Normal(error=expected_error(exchange.status, body))
-    messages = [choice["message"] for choice in body["choices"]]
+    messages = [choice.get("message") or {} for choice in body["choices"]]
     return Normal(
         texts=[_text(message.get("content")) for message in messages],
         tools=[[_tool(tool) for tool in message.get("tool_calls") or ()] for message in messages],
@@ -47,7 +54,8 @@ def embeddings(exchange: Exchange) -> Normal:
     body = json.loads(exchange.body)
     if "data" not in body:
         return Normal(error=expected_error(exchange.status, body))
-    return Normal(vectors=[_vector(item["embedding"]) for item in body["data"]], usage=_usage(body.get("usage")))
+    read = _int8 if exchange.provider == "perplexity" else _vector
+    return Normal(vectors=[read(item["embedding"]) for item in body["data"]], usage=_usage(body.get("usage")))
 
 
 def _streamed(found: list[Any]) -> Normal:
@@ -102,3 +110,8 @@ def _vector(value: Any) -> list[float]:
         raw = base64.b64decode(value)
         return list(struct.unpack(f"<{len(raw) // 4}f", raw))
     return value
+
+
+def _int8(value: str) -> list[float]:
+    """Give a vector of Perplexity's: base64 of signed bytes, of any length."""
+    return [float(number) for number in array("b", base64.b64decode(value))]

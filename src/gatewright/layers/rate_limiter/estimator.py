@@ -83,6 +83,8 @@ class _Quantile:
 
     def add(self, log: float, quantile: float) -> None:
         self._seen += 1
+        if log == self.log:
+            return
         step = max(SMALLEST_STEP, 1.0 / self._seen)
         self.log += step * (quantile if log > self.log else quantile - 1.0)
 
@@ -107,7 +109,7 @@ class OutputEstimator:
         """Give the output tokens to reserve, never more than `max_tokens`."""
         known = self._seen.get((tenant, model)) or self._seen.get(model)
         expected = math.exp(known.log) if known is not None else UNKNOWN_OUTPUT
-        return math.ceil(expected if max_tokens is None else min(expected, max_tokens))
+        return round(expected if max_tokens is None else min(expected, max_tokens))
 
     def learn(self, tenant: str | None, model: str, output_tokens: int) -> None:
         """Take in what a completed call used."""

@@ -116,6 +116,14 @@ class FairQueue:
             self._park(lane, line)
         return None
 
+    def is_free(self, gates: Sequence[Gate]) -> bool:
+        """Whether nobody waits before any of these gates, so that a call may try them without overtaking anyone."""
+        for gate in gates:
+            line = self._lines.get(gate)
+            if line is not None and (line.holder is not None or surface(line.parked, line) is not None):
+                return False
+        return True
+
     def wake(self, gate: Gate) -> None:
         """Say that a gate may have room now: a call released it, or its limit changed."""
         line = self._lines.get(gate)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import binascii
+import sys
+from array import array
+from typing import Any, cast
+
+import msgspec
 
 from gatewright.errors import InvalidProviderResponse
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer, Choice, Embeddings, ToolCall
 from gatewright.types.usage import NO_USAGE, Usage
 
-__all__ = ["answer_of", "embeddings_of", "extra_of", "finish_reason_of", "plain", "usage_of"]
+__all__ = ["answer_of", "embeddings_of", "extra_of", "finish_reason_of", "is_hosted_tool", "plain", "usage_of"]
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -26,20 +31,28 @@ _FINISH_REASONS = {
     "refusal": "content_filter",
     "guardrail_intervened": "content_filter",
 }
+# Anthropic's ids of the tools that run on its own servers.
+_HOSTED_TOOLS = "srvtoolu_"
 _EXTRA_FIELDS = ("thinking_blocks", "annotations", "images", "function_call")
+# litellm says "stop" whatever these say.
+_REASONS_UNREAD = frozenset({"cohere", "cohere_chat"})
+# Their embeddings come without usage, and litellm counts tokens itself.
+_EMBED_UNCOUNTED = frozenset({"gemini"})
 # What the fields of the message itself say again.
 _REPEATED_FIELDS = frozenset({"refusal", "reasoning", "reasoning_content", "thinking_blocks"})
 
 
 def answer_of(response: Any, deployment: Deployment, *, style: str) -> Answer:
     """Give a `ModelResponse` or `TextCompletionResponse` as an answer; `raw` is the response, not yet converted."""
-    choices = response.choices
-    if not choices:
-        raise InvalidProviderResponse("the answer has no choices")
+    if not response.choices:
+        raise InvalidProviderResponse("the provider's answer has no choices")
     make = _choice if style == "chat" else _text_choice
+    choices = [make(choice) for choice in response.choices]
+    if deployment.provider in _REASONS_UNREAD:
+        choices = [_with_reason(choice) for choice in choices]
     usage = usage_of(getattr(response, "usage", None))
     return Answer(
-        choices=[make(choice) for choice in choices],
+        choices=choices,
         model=response.model or deployment.model,
         provider=deployment.provider,
         deployment_id=deployment.id,
@@ -58,8 +71,8 @@ def embeddings_of(response: Any, deployment: Deployment, expected: int) -> Embed
     if len(data) != expected:
         raise InvalidProviderResponse(f"{expected} vectors were asked for and {len(data)} came")
     data.sort(key=lambda item: item.get("index") or 0)
-    vectors = [item.get("embedding") for item in data]
-    usage = usage_of(response.usage)
+    vectors = [_vector(item.get("embedding")) for item in data]
+    usage = usage_of(response.usage, estimated=deployment.provider in _EMBED_UNCOUNTED)
     return Embeddings(
         vectors=vectors,
         model=response.model or deployment.model,
@@ -102,7 +115,7 @@ def extra_of(message: Any) -> dict[str, Any] | None:
         if value:
             extra = extra or {}
             extra[name] = plain(value)
-    for name, value in (getattr(message, "provider_specific_fields", None) or {}).items():
+    for name, value in _specific(message).items():
         if value is not None and name not in _REPEATED_FIELDS:
             extra = extra or {}
             extra.setdefault(name, plain(value))
@@ -116,21 +129,37 @@ def plain(value: Any) -> Any:
     return value.model_dump() if hasattr(value, "model_dump") else value
 
 
+def _specific(message: Any) -> dict[str, Any]:
+    return getattr(message, "provider_specific_fields", None) or {}
+
+
 def _choice(choice: Any) -> Choice:
     message = choice.message
-    fields = getattr(message, "provider_specific_fields", None) or {}
     logprobs = choice.logprobs if hasattr(choice, "logprobs") else None
     return Choice(
         index=choice.index,
         text=message.content or "",
         finish_reason=finish_reason_of(choice.finish_reason),
-        tool_calls=tuple(_tool_call(tool) for tool in message.tool_calls) if message.tool_calls else (),
+        tool_calls=_tool_calls(message.tool_calls) if message.tool_calls else (),
         reasoning=getattr(message, "reasoning_content", None),
-        refusal=fields.get("refusal"),
+        refusal=_specific(message).get("refusal"),
         logprobs=plain(logprobs) if logprobs is not None else None,
         audio=plain(getattr(message, "audio", None)),
         extra=extra_of(message),
     )
+
+
+def _with_reason(choice: Choice) -> Choice:
+    return msgspec.structs.replace(choice, finish_reason="tool_calls") if choice.tool_calls else choice
+
+
+def is_hosted_tool(tool: Any) -> bool:
+    """Say whether the provider ran the tool itself: it is then no call for the caller to answer."""
+    return tool.id is not None and tool.id.startswith(_HOSTED_TOOLS)
+
+
+def _tool_calls(tools: list[Any]) -> tuple[ToolCall, ...]:
+    return tuple(_tool_call(tool) for tool in tools if not is_hosted_tool(tool))
 
 
 def _tool_call(tool: Any) -> ToolCall:
@@ -149,3 +178,18 @@ def _text_choice(choice: Any) -> Choice:
         finish_reason=finish_reason_of(choice.finish_reason),
         logprobs=plain(getattr(choice, "logprobs", None)),
     )
+
+
+def _vector(value: Any) -> list[float]:
+    """Give a vector as numbers: as base64 it is 32-bit floats, the lowest byte first."""
+    if isinstance(value, list):
+        return cast(list[float], value)
+    if not isinstance(value, str):
+        raise InvalidProviderResponse("an embedding is neither a list of numbers nor base64")
+    try:
+        floats = array("f", binascii.a2b_base64(value))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidProviderResponse("an embedding is neither a list of numbers nor base64") from error
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return floats.tolist()

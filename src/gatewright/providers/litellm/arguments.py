@@ -47,7 +47,7 @@ def generation_arguments(fixed: dict[str, Any], deployment: Deployment, call: Ca
     request: GenerateRequest = call.generation
     arguments = _with_params(fixed, deployment, request.params, drop=drop)
     if request.style == "chat":
-        arguments["messages"] = request.messages if type(request.messages) is list else list(request.messages)
+        arguments["messages"] = list(request.messages)
         arguments |= _CHAT_ONLY
     else:
         arguments["prompt"] = request.prompt

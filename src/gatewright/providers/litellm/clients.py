@@ -21,12 +21,14 @@ class Lease:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def take(self) -> None:
-        """Note that the running loop's connections are in use; costs nothing when noted before."""
+    def take(self) -> bool:
+        """Note that the running loop's connections are in use; False when that was noted before."""
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            _users.setdefault(loop, set()).add(id(self))
+        if self._loop is loop:
+            return False
+        self._loop = loop
+        _users.setdefault(loop, set()).add(id(self))
+        return True
 
     async def give_back(self) -> None:
         """Let go; the last one on the loop closes what litellm keeps there."""

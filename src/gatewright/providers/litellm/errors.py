@@ -1,10 +1,8 @@
-"""litellm's exceptions as ours: by their class, their status and what caused them, never by their text."""
+"""litellm's exceptions as ours: by their class, the provider's status and codes, and their causes, never by text."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+import asyncio
 
 from pydantic import ValidationError
 
@@ -25,7 +23,7 @@ from gatewright.errors import (
     UnsupportedParameter,
     redact,
 )
-from gatewright.providers.litellm.upstream import code_of, retry_after_of, status_of
+from gatewright.providers.litellm.upstream import causes, codes_of, retry_after_of, status_of
 from gatewright.types.deployment import Deployment
 
 __all__ = ["gateway_error"]
@@ -46,31 +44,26 @@ _CLASSES: dict[str, type[GatewayError]] = {
     "Timeout": ProviderTimeout,
     "APITimeoutError": ProviderTimeout,
     "TimeoutError": ProviderTimeout,
-    "APIResponseValidationError": InvalidProviderResponse,
-    "ServiceUnavailableError": ProviderUnavailable,
-    "BadGatewayError": ProviderUnavailable,
-    "InternalServerError": ProviderUnavailable,
+    "TimeoutException": ProviderTimeout,
 }
-# What litellm also says when the truth is another: the status and the cause are asked first.
-_VAGUE = frozenset({ProviderUnavailable, ConnectionFailed, InvalidProviderResponse})
 
 _STATUSES: dict[int, type[GatewayError]] = {
-    400: BadRequest,
     401: AuthenticationFailed,
     402: PermissionDenied,
     403: PermissionDenied,
     404: NotFound,
     408: ProviderTimeout,
-    413: BadRequest,
-    422: BadRequest,
     429: RateLimited,
+    504: ProviderTimeout,
 }
 
 # Codes, types and reasons that say more than the status they come with.
 _CODES: dict[str, type[GatewayError]] = {
     "api_key_invalid": AuthenticationFailed,
     "invalid_api_key": AuthenticationFailed,
+    "authentication_error": AuthenticationFailed,
     "model_not_found": NotFound,
+    "not_found_error": NotFound,
     "context_length_exceeded": ContextWindowExceeded,
     "exceed_context_size_error": ContextWindowExceeded,
     "too_many_prompt_tokens": ContextWindowExceeded,
@@ -78,9 +71,14 @@ _CODES: dict[str, type[GatewayError]] = {
     "content_filter": ContentPolicyViolation,
     "content_policy_violation": ContentPolicyViolation,
     "responsibleaipolicyviolation": ContentPolicyViolation,
+    "overloaded_error": ProviderUnavailable,
+    "rate_limit_error": RateLimited,
+    "api_error": ProviderUnavailable,
+    "tool_use_failed": BadRequest,
 }
 
-_UNREADABLE = (json.JSONDecodeError, UnicodeError, LookupError, TypeError, AttributeError, ValidationError)
+_TRANSPORT = ("TransportError", "ClientError", "APIConnectionError")
+_UNREADABLE = (UnicodeError, LookupError, TypeError, AttributeError, RuntimeError, ValidationError)
 
 
 def gateway_error(error: BaseException, deployment: Deployment) -> GatewayError:
@@ -88,49 +86,65 @@ def gateway_error(error: BaseException, deployment: Deployment) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     error = getattr(error, "original_exception", None) or error
-    status, code = status_of(error), code_of(error)
-    kind = _kind(error, status, code)
+    status, codes = status_of(error), codes_of(error)
+    kind = _kind(error, status, codes)
     return kind(
-        _message(error, kind, deployment),
+        _message(error, kind, status, deployment),
         provider=deployment.provider,
         model=deployment.model,
         retry_after=retry_after_of(error) if kind in (RateLimited, ProviderUnavailable) else None,
         upstream_status=status,
-        upstream_code=code,
+        upstream_code=codes[0] if codes else None,
+        retryable=False if "insufficient_quota" in codes else None,
     )
 
 
-def _kind(error: BaseException, status: int | None, code: str | None) -> type[GatewayError]:
-    if code is not None and code.lower() in _CODES:
-        return _CODES[code.lower()]
-    named = next((_CLASSES[c.__name__] for c in type(error).__mro__ if c.__name__ in _CLASSES), ConnectionFailed)
-    if named not in _VAGUE:
+def _kind(error: BaseException, status: int | None, codes: list[str]) -> type[GatewayError]:
+    """Classify: the provider's own code, then its status, then litellm's class, then what went wrong inside."""
+    named = next((_CLASSES[c.__name__] for c in type(error).__mro__ if c.__name__ in _CLASSES), None)
+    if named in (ContextWindowExceeded, ContentPolicyViolation, UnsupportedParameter, ConfigurationError):
         return named
+    coded = next((_CODES[code] for code in codes if code in _CODES), None)
+    if coded is not None and status in (None, 200, 400, 413, 422, 500):
+        return coded
     if status is not None and status >= 400:
         return _STATUSES.get(status, ProviderUnavailable if status >= 500 else BadRequest)
-    if status is not None or any(isinstance(cause, _UNREADABLE) for cause in _causes(error)):
+    return _without_status(error, named)
+
+
+def _without_status(error: BaseException, named: type[GatewayError] | None) -> type[GatewayError]:
+    """Classify what is no HTTP error: a timeout, a broken connection, an answer that litellm could not read."""
+    chain = list(causes(error))
+    if named is ProviderTimeout or any(isinstance(cause, asyncio.TimeoutError) for cause in chain):
+        return ProviderTimeout
+    if any(_is_transport(cause) for cause in chain):
+        return ConnectionFailed
+    # litellm's own classes for what it cannot classify say nothing; its ValueErrors are JSON that was none.
+    if any(isinstance(cause, _UNREADABLE) or _json_error(cause) or _status_200(cause) for cause in chain):
         return InvalidProviderResponse
-    return named
+    # Nothing was sent and nothing failed to be read: litellm refused the request.
+    return named or BadRequest
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give the error, what caused it, and so on to the first."""
-    seen: set[int] = set()
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen:
-        seen.add(id(at))
-        yield at
-        at = at.__cause__ or at.__context__
+def _is_transport(error: BaseException) -> bool:
+    if type(error).__module__.startswith("litellm"):
+        return False
+    return isinstance(error, OSError) or any(c.__name__ in _TRANSPORT for c in type(error).__mro__)
 
 
-def _message(error: BaseException, kind: type[GatewayError], deployment: Deployment) -> str:
-    """Give litellm's own words only where the provider said something: else they are its traceback."""
+def _json_error(error: BaseException) -> bool:
+    return type(error).__name__ in ("JSONDecodeError", "APIResponseValidationError")
+
+
+def _status_200(error: BaseException) -> bool:
+    return getattr(error, "status_code", None) == 200
+
+
+def _message(error: BaseException, kind: type[GatewayError], status: int | None, deployment: Deployment) -> str:
+    """Give litellm's own words only where the provider or litellm's checks said something: else they are a trace."""
     if kind is InvalidProviderResponse:
-        return "the provider's answer cannot be read"
+        return "the provider's answer is not what its protocol promises"
     if kind is ConnectionFailed:
         return "the provider could not be reached, or the connection broke"
     text = str(getattr(error, "message", None) or error).partition("\nTraceback")[0]
-    return redact(text, deployment.secret)[:2000]
-
-
-Headers = Mapping[str, Any]
+    return redact(text, deployment.secret)[:1000] or f"the provider answered with HTTP status {status}"

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
+import warnings
 from typing import Any
 
 from gatewright.errors import MissingExtra
+from gatewright.types.deployment import Deployment
 
-__all__ = ["library", "load", "open_clients", "reserved_names", "stop_logging_worker"]
+__all__ = [
+    "ends_with_done",
+    "know_local_model",
+    "library",
+    "load",
+    "open_clients",
+    "reserved_names",
+    "stop_logging_worker",
+    "unsupported_of",
+]
 
 # Read once, at litellm's import: what would make it fetch from the network, or read a .env file into the environment.
 _IMPORT_ENVIRONMENT = {
@@ -38,9 +50,24 @@ _SETTINGS: dict[str, Any] = {
 
 # litellm's own names of things that its list of them leaves out.
 _MORE_RESERVED = frozenset(
-    "api_type base_url deployment_id enable_json_schema_validation extra_query input messages model organization prompt"
-    " shared_session stream timeout".split()
+    {
+        "api_type",
+        "base_url",
+        "deployment_id",
+        "enable_json_schema_validation",
+        "extra_query",
+        "input",
+        "messages",
+        "model",
+        "organization",
+        "prompt",
+        "shared_session",
+        "stream",
+        "timeout",
+    }
 )
+
+_OPENAI_FORMAT = frozenset({"openai", "azure", "openrouter"})
 
 _importing = threading.Lock()
 _loaded: Any = None
@@ -60,6 +87,7 @@ def load() -> Any:
             module = _imported()
             for name, value in _SETTINGS.items():
                 setattr(module, name, value)
+            _quiet()
             _reserved = frozenset(module.all_litellm_params) | _MORE_RESERVED
             _loaded = module
     return _loaded
@@ -68,6 +96,27 @@ def load() -> Any:
 def reserved_names() -> frozenset[str]:
     """Give the names of arguments that steer litellm itself; known once it is loaded."""
     return _reserved
+
+
+def ends_with_done(provider: str) -> bool:
+    """Say whether `provider` speaks OpenAI's format, whose streams end with a word of their own."""
+    return provider in _OPENAI_FORMAT or provider in _loaded.openai_compatible_providers
+
+
+def know_local_model(provider: str, model: str) -> None:
+    """Tell litellm of a model of Ollama's: of one that it does not know it asks the server, blocking the loop."""
+    if provider in ("ollama", "ollama_chat"):
+        facts = {"litellm_provider": provider, "mode": "chat", "supports_function_calling": True}
+        free = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+        _loaded.model_cost.setdefault(f"{provider}/{model}", facts | free)
+
+
+def unsupported_of(deployment: Deployment, arguments: dict[str, Any]) -> str | None:
+    """Name the first of OpenAI's parameters in `arguments` that the deployment's provider does not support."""
+    known = _loaded.get_supported_openai_params(deployment.model, deployment.provider) or ()
+    standard = _loaded.constants.DEFAULT_CHAT_COMPLETION_PARAM_VALUES
+    asked = (name for name in arguments if name in standard and name not in _reserved)
+    return next((name for name in asked if name not in known and name != "extra_headers"), None)
 
 
 def open_clients(loop: asyncio.AbstractEventLoop) -> list[Any]:
@@ -88,6 +137,14 @@ async def stop_logging_worker() -> None:
     if worker._bound_loop in (None, asyncio.get_running_loop()):
         await worker.flush()
         await worker.stop()
+
+
+def _quiet() -> None:
+    """Keep litellm's logs and pydantic's warnings of litellm's models off the program's stderr."""
+    if not os.environ.get("LITELLM_LOG"):
+        for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
 
 
 def _imported() -> Any:

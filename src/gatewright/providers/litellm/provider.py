@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any
 
-from gatewright.errors import DeadlineExceeded, GatewayError, InvalidProviderResponse, ProviderTimeout
+from gatewright.errors import DeadlineExceeded, GatewayError, ProviderTimeout, UnsupportedParameter
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.reply import Reply
 from gatewright.providers.litellm.answers import answer_of, embeddings_of
@@ -17,10 +17,10 @@ from gatewright.providers.litellm.arguments import (
     fixed_arguments,
     generation_arguments,
 )
-from gatewright.providers.litellm.chunks import check_finished, chunks_of_part, close_stream
+from gatewright.providers.litellm.chunks import StreamReader
 from gatewright.providers.litellm.clients import Lease
 from gatewright.providers.litellm.errors import gateway_error
-from gatewright.providers.litellm.library import library
+from gatewright.providers.litellm.library import know_local_model, library, unsupported_of
 from gatewright.types.deployment import Deployment
 from gatewright.types.folding import AnswerFold, chunks_of
 from gatewright.types.requests import EmbedRequest
@@ -44,12 +44,18 @@ class LiteLLMProvider:
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         """Answer one attempt."""
         litellm = await library()
-        self._lease.take()
+        if self._lease.take():
+            know_local_model(self._deployment.provider, self._deployment.model)
         if isinstance(call.request, EmbedRequest):
             return Reply.whole(await self._embed(litellm, call))
         if call.stream:
             deployment = self._deployment
-            fold = AnswerFold(model=deployment.model, provider=deployment.provider, deployment_id=deployment.id)
+            fold = AnswerFold(
+                model=deployment.model,
+                provider=deployment.provider,
+                deployment_id=deployment.id,
+                price=deployment.price,
+            )
             return await Reply.begin(self._stream(litellm, call), fold)
         return Reply.whole(await self._generate(litellm, call), chunks_of)
 
@@ -64,7 +70,7 @@ class LiteLLMProvider:
         try:
             return answer_of(await self._within(call, ask(**arguments)), self._deployment, style=style)
         except Exception as error:
-            raise self._failure(litellm, error, arguments) from error
+            raise self._failure(error, arguments) from error
 
     async def _embed(self, litellm: Any, call: Call) -> Embeddings:
         arguments = embedding_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
@@ -72,23 +78,22 @@ class LiteLLMProvider:
             response = await self._within(call, litellm.aembedding(**arguments))
             return embeddings_of(response, self._deployment, len(call.embedding.inputs))
         except Exception as error:
-            raise self._failure(litellm, error, arguments) from error
+            raise self._failure(error, arguments) from error
 
     async def _stream(self, litellm: Any, call: Call) -> AsyncGenerator[list[Chunk], None]:
         arguments = self._generation_arguments(call)
         ask = litellm.acompletion if call.generation.style == "chat" else litellm.atext_completion
-        stream: Any = None
+        stream: StreamReader | None = None
         try:
-            stream = await self._within(call, ask(**arguments))
-            parts = aiter(stream)
-            while (part := await self._within(call, anext(parts, None))) is not None:
-                yield chunks_of_part(part, stream)
-            check_finished(stream)
+            stream = StreamReader(await self._within(call, ask(**arguments)), self._deployment)
+            while (part := await self._within(call, stream.next())) is not None:
+                yield stream.chunks(part)
+            stream.check_finished()
         except Exception as error:
-            raise self._failure(litellm, error, arguments) from error
+            raise self._failure(error, arguments) from error
         finally:
             if stream is not None:
-                await close_stream(stream)
+                await stream.aclose()
 
     def _generation_arguments(self, call: Call) -> dict[str, Any]:
         return generation_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
@@ -104,21 +109,19 @@ class LiteLLMProvider:
         """
         limit = self._deployment.timeout or DEFAULT_TIMEOUT
         left = call.deadline - time.monotonic() if call.deadline is not None else limit
+        timer = asyncio.timeout(min(limit, left))
         try:
-            async with asyncio.timeout(min(limit, left)) as timeout:
+            async with timer:
                 return await work
         except TimeoutError as error:
-            if not timeout.expired():
+            if not timer.expired():
                 raise
             late = DeadlineExceeded if left < limit else ProviderTimeout
-            raise late(
-                f"no answer within {min(limit, left):.3g} s",
-                provider=self._deployment.provider,
-                model=self._deployment.model,
-            ) from error
+            message = f"the provider did not answer within {min(limit, left):.3g} s"
+            raise late(message, provider=self._deployment.provider, model=self._deployment.model) from error
 
-    def _failure(self, litellm: Any, error: Exception, arguments: dict[str, Any]) -> GatewayError:
+    def _failure(self, error: Exception, arguments: dict[str, Any]) -> GatewayError:
         failure = gateway_error(error, self._deployment)
-        if isinstance(failure, InvalidProviderResponse):
-            return failure
+        if isinstance(failure, UnsupportedParameter) and failure.param is None:
+            failure.param = unsupported_of(self._deployment, arguments)
         return failure

@@ -1,0 +1,219 @@
+import math
+
+import pytest
+
+from gatewright.errors import RateLimited
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.fair_queue import FairQueue
+from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.limit import Limit
+
+
+def limit(scope="global:", shared=True, **config):
+    return Limit(scope, RateLimitConfig(**config), 0.0, shared=shared)
+
+
+def let_go(_ticket):
+    return None
+
+
+def by_the_ledger(now):
+    def admit(ticket):
+        gates = [line.gate for line in ticket.lane.lines]
+        got = try_reserve(gates, ticket.cost, now)
+        return None if isinstance(got, Reservation) else blocked_by(gates, ticket.cost, now)
+
+    return admit
+
+
+def all_that_go(queue, now, admit):
+    gone = []
+    while (ticket := queue.next(now, admit)) is not None:
+        gone.append(ticket.call)
+    return gone
+
+
+def test_within_a_tenant_first_come_is_first_served():
+    queue, gate = FairQueue(), limit()
+    for number in range(5):
+        queue.enqueue(number, tenant="a", gates=(gate,), cost=10, now=0.0)
+    assert all_that_go(queue, 0.0, let_go) == [0, 1, 2, 3, 4]
+
+
+def test_tenants_take_turns_by_weight_and_cost():
+    queue, gate = FairQueue(), limit()
+    for number in range(6):
+        queue.enqueue(f"a{number}", tenant="a", gates=(gate,), cost=100, now=0.0, weight=2.0)
+        queue.enqueue(f"b{number}", tenant="b", gates=(gate,), cost=100, now=0.0, weight=1.0)
+    first = all_that_go(queue, 0.0, let_go)[:6]
+    assert sorted(first) == ["a0", "a1", "a2", "a3", "b0", "b1"]
+
+
+def test_a_higher_priority_goes_first_strictly():
+    queue, gate = FairQueue(), limit()
+    for name, priority in (("low", 0), ("high", 5), ("low too", 0), ("high too", 5)):
+        queue.enqueue(name, tenant=name, gates=(gate,), cost=10, now=0.0, priority=priority)
+    assert all_that_go(queue, 0.0, let_go) == ["high", "high too", "low", "low too"]
+
+
+def test_a_tenant_held_up_by_its_own_limit_is_in_nobodys_way():
+    queue, whole = FairQueue(), limit(requests_per_minute=6000)
+    own = limit("tenant:a", shared=False, requests_per_minute=60, burst_size=1)
+    for number in range(3):
+        queue.enqueue(f"a{number}", tenant="a", gates=(whole, own), cost=1, now=0.0)
+    queue.enqueue("b", tenant="b", gates=(whole,), cost=1, now=0.0)
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == ["a0", "b"]
+    assert queue.next_alarm == pytest.approx(1.0)
+    assert all_that_go(queue, 1.0, by_the_ledger(1.0)) == ["a1"]
+
+
+def test_a_tenants_call_of_a_free_model_passes_one_of_a_busy_model():
+    queue, busy = FairQueue(), limit("model:m", requests_per_minute=1)
+    free = limit("model:n")
+    admit = by_the_ledger(0.0)
+    for number in range(2):
+        queue.enqueue(f"busy{number}", tenant="a", gates=(busy,), cost=1, now=0.0)
+    queue.enqueue("free", tenant="a", gates=(free,), cost=1, now=0.0)
+    assert all_that_go(queue, 0.0, admit) == ["busy0", "free"]
+
+
+def test_a_call_may_skip_the_queue_where_nobody_waits_before_its_gates():
+    queue, busy, free = FairQueue(), limit(requests_per_minute=60, burst_size=1), limit("model:m")
+    assert queue.is_free((busy, free))
+    for number in range(2):
+        ticket = queue.enqueue(number, tenant="a", gates=(busy, free), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    assert not queue.is_free((busy, free))
+    assert queue.is_free((free,))
+    queue.cancel(ticket)
+    assert queue.is_free((busy,))
+
+
+def test_a_release_wakes_as_many_as_there_is_room_for():
+    queue, gate = FairQueue(), limit(max_concurrent=2)
+    under_way: list[Reservation] = []
+
+    def admit(ticket):
+        got = try_reserve((gate,), ticket.cost, 0.0)
+        if isinstance(got, Reservation):
+            under_way.append(got)
+            return None
+        return gate, got
+
+    for number in range(4):
+        queue.enqueue(number, tenant=number, gates=(gate,), cost=1, now=0.0)
+    assert all_that_go(queue, 0.0, admit) == [0, 1]
+    assert queue.next_alarm is None
+    under_way.pop().settle(1, 0.0)
+    assert all_that_go(queue, 0.0, admit) == []
+    queue.wake(gate)
+    assert all_that_go(queue, 0.0, admit) == [2]
+
+
+def test_a_cancelled_call_leaves_no_trace():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    tickets = [queue.enqueue(n, tenant="a", gates=(gate,), cost=1, now=0.0) for n in range(3)]
+    assert queue.cancel(tickets[1])
+    assert not queue.cancel(tickets[1])
+    assert [queue.position(ticket) for ticket in tickets] == [1, 0, 2]
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == [0]
+    assert queue.cancel(tickets[2])
+    assert len(queue) == 0
+    assert gate.pinned == 0
+    assert queue.remembered_shares == 0
+
+
+def test_behind_a_cancelled_big_call_a_small_one_goes_at_once():
+    queue, gate = FairQueue(), limit(tokens_per_minute=600, burst_tokens=100)
+    assert gate.tokens
+    gate.tokens.take(90, 0.0)
+    big = queue.enqueue("big", tenant="a", gates=(gate,), cost=100, now=0.0)
+    queue.enqueue("small", tenant="a", gates=(gate,), cost=5, now=0.0)
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == []
+    queue.cancel(big)
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == ["small"]
+
+
+def test_a_full_queue_refuses_with_an_honest_retry_after():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1, max_queue_size=3)
+    assert gate.requests
+    gate.requests.take(1, 0.0)
+    for number in range(3):
+        queue.enqueue(number, tenant=number, gates=(gate,), cost=1, now=0.0)
+    with pytest.raises(RateLimited, match="full") as caught:
+        queue.enqueue("more", tenant="b", gates=(gate,), cost=1, now=0.0)
+    assert caught.value.retry_after == pytest.approx(4.0)
+    assert len(queue) == 3
+
+
+def test_the_whole_queue_is_bounded_too():
+    queue = FairQueue(max_size=1)
+    queue.enqueue(1, tenant="a", gates=(), cost=1, now=0.0)
+    with pytest.raises(RateLimited, match="full"):
+        queue.enqueue(2, tenant="b", gates=(), cost=1, now=0.0)
+
+
+def test_the_expected_wait_is_what_it_then_is():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    tickets = [queue.enqueue(n, tenant="a", gates=(gate,), cost=1, now=0.0) for n in range(10)]
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == [0]
+    assert queue.expected_wait(tickets[9], 0.0) == pytest.approx(9.0)
+    assert queue.expected_wait(tickets[0], 0.0) == 0.0
+
+
+def test_a_newcomer_does_not_expect_to_wait_for_a_whole_flood():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    for number in range(100):
+        queue.enqueue(number, tenant="flood", gates=(gate,), cost=1, now=0.0)
+    newcomer = queue.enqueue("b", tenant="b", gates=(gate,), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    assert queue.expected_wait(newcomer, 0.0) <= 3.0
+    went = all_that_go(queue, 1.0, by_the_ledger(1.0)) + all_that_go(queue, 2.0, by_the_ledger(2.0))
+    assert "b" in went
+
+
+def test_a_changed_limit_takes_effect_for_those_who_wait():
+    queue, gate = FairQueue(), limit(requests_per_minute=1)
+    for number in range(5):
+        queue.enqueue(number, tenant="a", gates=(gate,), cost=1, now=0.0)
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == [0]
+    gate.change(RateLimitConfig(requests_per_minute=600, burst_size=10), 0.0)
+    queue.wake(gate)
+    assert all_that_go(queue, 0.2, by_the_ledger(0.2)) == [1, 2]
+
+
+def test_an_error_of_the_admission_loses_nobody():
+    queue, gate = FairQueue(), limit()
+    queue.enqueue("a", tenant="a", gates=(gate,), cost=1, now=0.0)
+
+    def broken(_ticket):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        queue.next(0.0, broken)
+    assert all_that_go(queue, 0.0, let_go) == ["a"]
+
+
+def test_what_is_remembered_is_bounded_while_ever_new_tenants_come_and_leave():
+    queue, gate = FairQueue(), limit()
+    stays = queue.enqueue("stays", tenant="stays", gates=(gate,), cost=1, now=0.0)
+    closed = {"stays"}
+
+    def admit(ticket):
+        return (gate, math.inf) if ticket.call in closed else None
+
+    assert all_that_go(queue, 0.0, admit) == []
+    for number in range(2000):
+        ticket = queue.enqueue(number, tenant=number, gates=(gate,), cost=5, now=0.0)
+        if number % 2:
+            queue.cancel(ticket)
+        elif number % 4 == 0:
+            closed.discard("stays")
+            queue.wake(gate)
+            all_that_go(queue, 0.0, admit)
+            closed.add("stays")
+            if not stays.waiting:
+                stays = queue.enqueue("stays", tenant="stays", gates=(gate,), cost=1, now=0.0)
+                all_that_go(queue, 0.0, admit)
+    assert len(queue) <= 3
+    assert queue.remembered_shares <= 10

@@ -1,0 +1,75 @@
+"""Both lanes make of the recorded bytes what the bytes say."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gatewright.errors import GatewayError
+from gatewright.providers.base import Provider
+from gatewright.providers.http.aiohttp_client import AiohttpClient
+from gatewright.providers.litellm.provider import LiteLLMProvider
+from gatewright.providers.openai_wire.provider import OpenAIWire
+from recorded import lanes, normal
+from recorded.differences import DIRECT, LITELLM
+from recorded.exchanges import Exchange, replayed
+from recorded.formats import expected
+from recorded.normal import Normal
+from recorded.server import Replay
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    # litellm's own models, fed with what providers really send.
+    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
+]
+
+EXCHANGES = replayed()
+OPENAI = [exchange for exchange in EXCHANGES if exchange.format.startswith("openai")]
+one_by_one = functools.partial(pytest.mark.parametrize, "exchange", ids=lambda exchange: exchange.key)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def http() -> AsyncIterator[AiohttpClient]:
+    client = AiohttpClient()
+    yield client
+    await client.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+async def litellm_connections() -> AsyncIterator[None]:
+    """Keep litellm's connections from one test to the next, and close them at the end."""
+    keeper = LiteLLMProvider(lanes.litellm_deployment(EXCHANGES[0], "http://127.0.0.1"))
+    keeper.hold()
+    yield
+    await keeper.aclose()
+
+
+@one_by_one(EXCHANGES)
+async def test_litellm_lane(exchange: Exchange, replay: Replay) -> None:
+    provider = LiteLLMProvider(lanes.litellm_deployment(exchange, replay.url), drop_unsupported=True)
+    _check(await _asked(provider, exchange, replay), exchange, LITELLM)
+
+
+@one_by_one(OPENAI)
+async def test_direct_lane(exchange: Exchange, replay: Replay, http: AiohttpClient) -> None:
+    provider = OpenAIWire(lanes.direct_deployment(exchange, replay.url), http, drop_unsupported=True)
+    _check(await _asked(provider, exchange, replay), exchange, DIRECT)
+
+
+async def _asked(provider: Provider, exchange: Exchange, replay: Replay) -> Normal:
+    replay.play(exchange)
+    try:
+        return await normal.read(await provider(lanes.call_of(exchange)))
+    except GatewayError as error:
+        assert lanes.SECRET not in str(error)
+        return Normal(error=type(error).__name__)
+
+
+def _check(found: Normal, exchange: Exchange, differences: dict[str, str]) -> None:
+    if exchange.key in differences:
+        assert not normal.alike(found, expected(exchange)), f"no longer differs: {differences[exchange.key]}"
+    else:
+        assert found == expected(exchange) if found.vectors is None else normal.alike(found, expected(exchange))
