@@ -11,6 +11,7 @@ import pytest_asyncio
 from gatewright.errors import GatewayError
 from gatewright.providers.base import Provider
 from gatewright.providers.http.aiohttp_client import AiohttpClient
+from gatewright.providers.litellm.clients import Lease
 from gatewright.providers.litellm.provider import LiteLLMProvider
 from gatewright.providers.openai_wire.provider import OpenAIWire
 from recorded import lanes, normal
@@ -22,8 +23,9 @@ from recorded.server import Replay
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    # litellm's own models, fed with what providers really send.
+    # litellm's own models; it silences these itself when it is imported, and pytest undoes that for each test.
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
+    pytest.mark.filterwarnings("ignore:.*`ReadOnly` qualifier"),
 ]
 
 EXCHANGES = replayed()
@@ -41,10 +43,10 @@ async def http() -> AsyncIterator[AiohttpClient]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
 async def litellm_connections() -> AsyncIterator[None]:
     """Keep litellm's connections from one test to the next, and close them at the end."""
-    keeper = LiteLLMProvider(lanes.litellm_deployment(EXCHANGES[0], "http://127.0.0.1"))
-    keeper.hold()
+    lease = Lease()
+    lease.take()
     yield
-    await keeper.aclose()
+    await lease.give_back()
 
 
 @one_by_one(EXCHANGES)

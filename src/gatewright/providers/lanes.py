@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from gatewright.errors import ConfigurationError
 from gatewright.providers.base import Provider
 from gatewright.providers.catalogue import wire_spec
-from gatewright.providers.http.aiohttp_client import AiohttpClient
 from gatewright.providers.http.base import HttpClient, Timeouts
-from gatewright.providers.openai_wire.provider import OpenAIWire
 from gatewright.types.deployment import Deployment
 
 __all__ = ["Lanes", "ProviderFactory", "lane_of"]
@@ -49,6 +47,9 @@ class Lanes:
         drop_unsupported: bool = False,
         own: Mapping[str, ProviderFactory] | None = None,
     ) -> None:
+        # The packages of a lane are imported when a gateway is made, not when gatewright is imported.
+        from gatewright.providers.http.aiohttp_client import AiohttpClient
+
         self._http: HttpClient = AiohttpClient(
             connect_timeout=connect_timeout, ca_file=ca_file, max_connections=max_connections
         )
@@ -99,7 +100,9 @@ class Lanes:
             return LiteLLMProvider(deployment, drop_unsupported=self._drop)
         return self._wire(deployment)
 
-    def _wire(self, deployment: Deployment) -> OpenAIWire:
+    def _wire(self, deployment: Deployment) -> Provider:
+        from gatewright.providers.openai_wire.provider import OpenAIWire
+
         http = self._second_client() if deployment.http2 else self._http
         return OpenAIWire(deployment, http, drop_unsupported=self._drop, timeouts=self._timeouts)
 

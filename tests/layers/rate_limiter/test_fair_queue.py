@@ -194,7 +194,58 @@ def test_an_error_of_the_admission_loses_nobody():
     assert all_that_go(queue, 0.0, let_go) == ["a"]
 
 
-def test_what_is_remembered_is_bounded_while_ever_new_tenants_come_and_leave():
+class Turnstile:
+    """Lets so many calls through a gate, and none through those that are shut."""
+
+    def __init__(self, gate, *shut):
+        self.gate = gate
+        self.shut = set(shut)
+        self.room = 0
+
+    def __call__(self, ticket):
+        closed = next((line.gate for line in ticket.lane.lines if line.gate in self.shut), None)
+        if closed is not None or not self.room:
+            return closed or self.gate, math.inf
+        self.room -= 1
+        return None
+
+    def let(self, queue, number):
+        gone = []
+        for _ in range(number):
+            self.room = 1
+            queue.wake(self.gate)
+            gone += all_that_go(queue, 0.0, self)
+        return gone
+
+
+def test_a_tenant_held_up_by_its_own_limit_gets_no_credit_for_the_time():
+    queue, gate, own = FairQueue(), limit(), limit("tenant:c", shared=False)
+    turnstile = Turnstile(gate, own)
+    for _ in range(100):
+        for tenant in "ab":
+            queue.enqueue(tenant, tenant=tenant, gates=(gate,), cost=10, now=0.0)
+        queue.enqueue("c", tenant="c", gates=(gate, own), cost=10, now=0.0)
+    assert sorted(turnstile.let(queue, 60)) == ["a"] * 30 + ["b"] * 30
+    turnstile.shut.clear()
+    queue.wake(own)
+    assert all(10 <= turnstile.let(queue, 33).count(tenant) <= 12 for tenant in "abc")
+
+
+def test_what_is_remembered_is_bounded_while_ever_new_tenants_come_and_go():
+    queue, gate = FairQueue(), limit()
+    turnstile = Turnstile(gate)
+    for tenant in "ab":
+        for _ in range(2000):
+            queue.enqueue(tenant, tenant=tenant, gates=(gate,), cost=5, now=0.0)
+    gone = []
+    for number in range(1000):
+        queue.enqueue(number, tenant=number, gates=(gate,), cost=5, now=0.0)
+        gone += turnstile.let(queue, 3)
+        assert queue.remembered_shares <= 12
+    assert 900 <= sum(isinstance(call, int) for call in gone) <= 1000
+
+
+def test_cancelled_calls_of_ever_new_tenants_are_forgotten():
     queue, gate = FairQueue(), limit()
     stays = queue.enqueue("stays", tenant="stays", gates=(gate,), cost=1, now=0.0)
     closed = {"stays"}
@@ -217,3 +268,29 @@ def test_what_is_remembered_is_bounded_while_ever_new_tenants_come_and_leave():
                 all_that_go(queue, 0.0, admit)
     assert len(queue) <= 3
     assert queue.remembered_shares <= 10
+
+
+def test_ever_new_tenants_do_not_starve_one_that_had_its_turn():
+    queue, gate = FairQueue(), limit()
+    turnstile = Turnstile(gate)
+    queue.enqueue("first", tenant="old", gates=(gate,), cost=1000, now=0.0)
+    second = queue.enqueue("second", tenant="old", gates=(gate,), cost=1000, now=0.0)
+    queue.enqueue("other", tenant="other", gates=(gate,), cost=1000, now=0.0)
+    served = 0
+    while second.waiting and served < 2000:
+        for number in range(2):
+            queue.enqueue("new", tenant=(served, number), gates=(gate,), cost=1000, now=0.0)
+        served += len(turnstile.let(queue, 1))
+    assert not second.waiting
+
+
+def test_cancelled_calls_take_no_room_for_long():
+    queue, gate = FairQueue(), limit()
+    turnstile = Turnstile(gate)
+    queue.enqueue("stays", tenant="stays", gates=(gate,), cost=1, now=0.0)
+    for number in range(3000):
+        ticket = queue.enqueue(number, tenant=number, gates=(gate,), cost=1, now=0.0)
+        assert all_that_go(queue, 0.0, turnstile) == []
+        queue.cancel(ticket)
+    (line,) = ticket.lane.lines
+    assert len(line.parked) < 100

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from gatewright.layers.routing.state import DeploymentState
+from gatewright.layers.routing.state import DeploymentGate, DeploymentState
 from gatewright.layers.routing.strategies import Eligible, StrategyName, make_strategy
 from gatewright.types.deployment import Deployment
 
-__all__ = ["Group"]
+__all__ = ["GateOf", "Group"]
+
+GateOf = Callable[[Deployment], DeploymentGate | None]
+"""Gives what knows whether a deployment can be asked."""
 
 
 class Group:
@@ -19,23 +22,37 @@ class Group:
     __slots__ = ("_strategies", "_tier_of", "name", "states")
 
     def __init__(
-        self, name: str, deployments: Sequence[Deployment], strategy: StrategyName, rng: random.Random
+        self,
+        name: str,
+        deployments: Sequence[Deployment],
+        strategy: StrategyName,
+        rng: random.Random,
+        gate_of: GateOf | None = None,
     ) -> None:
         self.name = name
         self.states = [DeploymentState(deployment) for deployment in deployments]
+        if gate_of is not None:
+            for state in self.states:
+                state.gate = gate_of(state.deployment)
         by_order = sorted(self.states, key=lambda state: state.deployment.order)
         tiers = [list(tier) for _, tier in itertools.groupby(by_order, key=lambda state: state.deployment.order)]
         self._strategies = [make_strategy(strategy, tier, rng) for tier in tiers]
         self._tier_of = {state.deployment.id: place for place, tier in enumerate(tiers) for state in tier}
 
     def pick(self, tried: Collection[str], now: float) -> DeploymentState | None:
-        """Give a deployment that was not tried and is not paused; None where there is none left."""
-        return self._first(lambda state: state.paused_until <= now and state.deployment.id not in tried)
+        """Give a deployment that was not tried and may be asked now, one with room if there is any; else None."""
+        chosen = self._first(lambda state: state.free_at(now) <= now and state.deployment.id not in tried)
+        if chosen is None or chosen.has_room(now):
+            return chosen
+        with_room = self._first(
+            lambda state: state.free_at(now) <= now and state.deployment.id not in tried and state.has_room(now)
+        )
+        return with_room or chosen
 
-    def pick_paused(self, tried: Collection[str]) -> DeploymentState | None:
-        """Give the untried deployment whose pause ends first."""
+    def pick_closed(self, tried: Collection[str], now: float) -> DeploymentState | None:
+        """Give the untried deployment that may be asked again first."""
         left = [state for state in self.states if state.deployment.id not in tried]
-        return min(left, key=lambda state: state.paused_until, default=None)
+        return min(left, key=lambda state: state.free_at(now), default=None)
 
     def _first(self, eligible: Eligible) -> DeploymentState | None:
         for strategy in self._strategies:

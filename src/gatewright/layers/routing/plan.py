@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
@@ -105,7 +106,7 @@ class Plan:
         """Give the first step; `ProviderUnavailable` where the group has no deployment to offer in time."""
         step = self._fresh(now)
         if step is None:
-            step = self.after(_all_paused(self._group, now), now)
+            step = self.after(_all_closed(self._group, now), now)
         return step
 
     def after(self, error: GatewayError, now: float) -> Step:
@@ -123,7 +124,7 @@ class Plan:
         if error.retry_after is not None and error.retryable:
             failed.pause(now + error.retry_after)
         wait = backoff(self._tries - 1, self._config, self._rng)
-        self._failed_at[failed.deployment.id] = max(now + wait, failed.paused_until) if error.retryable else None
+        self._failed_at[failed.deployment.id] = max(now + wait, failed.free_at(now)) if error.retryable else None
 
     def _fresh(self, now: float) -> Step | None:
         """Ask a deployment that this call has not asked, at once."""
@@ -133,11 +134,11 @@ class Plan:
     def _again(self, now: float) -> Step | None:
         """Ask the one that is ready first: a failed one again, out of the budget, or a paused one when it is due."""
         ready = {id_: at for id_, at in self._failed_at.items() if at is not None}
-        paused = self._group.pick_paused(self._failed_at)
+        closed = self._group.pick_closed(self._failed_at, now)
         states = [state for state in self._group.states if state.deployment.id in ready] if ready else []
         state = min(states, key=lambda one: ready[one.deployment.id] or 0.0, default=None)
-        if paused is not None and (state is None or paused.paused_until < (ready[state.deployment.id] or 0.0)):
-            return self._waiting(paused, paused.paused_until - now, now)
+        if closed is not None and (state is None or closed.free_at(now) < (ready[state.deployment.id] or 0.0)):
+            return self._waiting(closed, closed.free_at(now) - now, now)
         if state is None:
             return None
         return self._waiting(state, (ready[state.deployment.id] or now) - now, now, spend=True)
@@ -172,10 +173,11 @@ class Plan:
         raise error
 
 
-def _all_paused(group: Group, now: float) -> GatewayError:
-    ends = min((state.paused_until for state in group.states), default=now)
+def _all_closed(group: Group, now: float) -> GatewayError:
+    wait = min((state.free_at(now) for state in group.states), default=now) - now
+    known = wait != math.inf
     return ProviderUnavailable(
-        f"every deployment of {group.name} has asked to be left alone for the next {ends - now:.1f} s",
+        f"no deployment of {group.name} can be asked" + (f" for the next {wait:.1f} s" if known else " at present"),
         model=group.name,
-        retry_after=max(0.0, ends - now),
+        retry_after=max(0.0, wait) if known else None,
     )

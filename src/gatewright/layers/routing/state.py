@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from gatewright.types.deployment import Deployment
 
-__all__ = ["DeploymentState"]
+__all__ = ["DeploymentGate", "DeploymentState"]
 
 DECAY_SECONDS = 10.0
 """How long a slow answer is remembered: Finagle's default for its peak EWMA."""
 
 
-class DeploymentState:
-    """The live side of one deployment; touched on the home loop only."""
+class DeploymentGate(Protocol):
+    """What the attempt stack's layers know of whether a deployment can be asked."""
 
-    __slots__ = ("_measured_at", "deployment", "in_flight", "latency", "paused_until")
+    def free_at(self, now: float) -> float:
+        """Give the time from which it may be asked at all: `now` or earlier unless its breaker is open."""
+        ...
+
+    def has_room(self, now: float) -> bool:
+        """Say whether a call would go through at once, or have to wait for the deployment's own limits."""
+        ...
+
+
+class DeploymentState:
+    """The live side of one deployment; touched on the home loop only. Its `gate` is None where nothing can close."""
+
+    __slots__ = ("_measured_at", "deployment", "gate", "in_flight", "latency", "paused_until")
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
+        self.gate: DeploymentGate | None = None
         self.in_flight = 0
         self.latency = 0.0
         self.paused_until = 0.0
@@ -37,6 +51,14 @@ class DeploymentState:
     def load(self) -> float:
         """The expected wait: latency times what is ahead. An unmeasured deployment is tried early."""
         return self.latency * (self.in_flight + 1)
+
+    def free_at(self, now: float) -> float:
+        """Give the time from which it may be asked: after its pause, and when its breaker lets a call through."""
+        return self.paused_until if self.gate is None else max(self.paused_until, self.gate.free_at(now))
+
+    def has_room(self, now: float) -> bool:
+        """Say whether a call would go through at once."""
+        return self.gate is None or self.gate.has_room(now)
 
     def pause(self, until: float) -> None:
         """Leave it alone until then; an earlier end never shortens a later one."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fnmatch
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from gatewright.errors import NotFound
-from gatewright.layers.routing.group import Group
+from gatewright.layers.routing.group import GateOf, Group
 from gatewright.layers.routing.strategies import StrategyName
 from gatewright.types.configuration import nearest
 from gatewright.types.deployment import Deployment
@@ -35,7 +35,9 @@ class RoutingTable:
         strategy: StrategyName = "weighted-shuffle",
         on_demand: OnDemand | None = None,
         rng: random.Random | None = None,
+        gate_of: GateOf | None = None,
     ) -> None:
+        self._gate_of = gate_of
         self._aliases = dict(aliases or {})
         self._strategy: StrategyName = strategy
         self._on_demand = on_demand
@@ -44,9 +46,7 @@ class RoutingTable:
         for deployment in deployments:
             by_name.setdefault(deployment.group, []).append(deployment)
         self._patterns = {name: made for name, made in by_name.items() if "*" in name}
-        self._groups = {
-            name: Group(name, made, strategy, self._rng) for name, made in by_name.items() if "*" not in name
-        }
+        self._groups = {name: self._group(name, made) for name, made in by_name.items() if "*" not in name}
         self._made: OrderedDict[str, Group] = OrderedDict()
 
     def names(self) -> list[str]:
@@ -67,6 +67,9 @@ class RoutingTable:
             return self.find(target)
         return self._make(name)
 
+    def _group(self, name: str, deployments: Sequence[Deployment]) -> Group:
+        return Group(name, deployments, self._strategy, self._rng, self._gate_of)
+
     def _make(self, name: str) -> Group:
         deployments = list(self._by_pattern(name)) or list(self._on_demand(name) if self._on_demand else ())
         if not deployments:
@@ -74,7 +77,7 @@ class RoutingTable:
             raise NotFound(
                 f"there is no model {name!r}" + (f"; did you mean {near!r}?" if near else ""), model=name, param="model"
             )
-        group = self._made[name] = Group(name, deployments, self._strategy, self._rng)
+        group = self._made[name] = self._group(name, deployments)
         if len(self._made) > MAX_MADE:
             self._made.popitem(last=False)
         return group

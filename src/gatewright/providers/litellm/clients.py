@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from gatewright.providers.litellm.library import open_clients, stop_logging_worker
 
 __all__ = ["Lease"]
 
-_users: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
 
 
 class Lease:
     """One provider's use of litellm's connections on the loop that it runs on."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("__weakref__", "_loop")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -27,7 +26,7 @@ class Lease:
         if self._loop is loop:
             return False
         self._loop = loop
-        _users.setdefault(loop, set()).add(id(self))
+        _users.setdefault(loop, WeakSet()).add(self)
         return True
 
     async def give_back(self) -> None:
@@ -35,12 +34,15 @@ class Lease:
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        users = _users.get(loop, set())
-        users.discard(id(self))
+        users = _users[loop]
+        users.discard(self)
         if not users and loop is asyncio.get_running_loop():
             await stop_logging_worker()
             for client in open_clients(loop):
                 await _close(client)
+
+
+_users: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Lease]] = WeakKeyDictionary()
 
 
 async def _close(client: Any) -> None:

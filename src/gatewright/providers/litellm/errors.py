@@ -81,13 +81,16 @@ _TRANSPORT = ("TransportError", "ClientError", "APIConnectionError")
 _UNREADABLE = (UnicodeError, LookupError, TypeError, AttributeError, RuntimeError, ValidationError)
 
 
-def gateway_error(error: BaseException, deployment: Deployment) -> GatewayError:
-    """Give what litellm raised as an error of the gateway's tree, with the deployment's key taken out."""
+def gateway_error(error: BaseException, deployment: Deployment, *, begun: bool = False) -> GatewayError:
+    """Give what litellm raised as an error of the gateway's tree, with the deployment's key taken out.
+
+    `begun` says that the provider's stream had begun: what is not known is then the answer's fault.
+    """
     if isinstance(error, GatewayError):
         return error
     error = getattr(error, "original_exception", None) or error
     status, codes = status_of(error), codes_of(error)
-    kind = _kind(error, status, codes)
+    kind = _kind(error, status, codes) or (InvalidProviderResponse if begun else BadRequest)
     return kind(
         _message(error, kind, status, deployment),
         provider=deployment.provider,
@@ -99,7 +102,7 @@ def gateway_error(error: BaseException, deployment: Deployment) -> GatewayError:
     )
 
 
-def _kind(error: BaseException, status: int | None, codes: list[str]) -> type[GatewayError]:
+def _kind(error: BaseException, status: int | None, codes: list[str]) -> type[GatewayError] | None:
     """Classify: the provider's own code, then its status, then litellm's class, then what went wrong inside."""
     named = next((_CLASSES[c.__name__] for c in type(error).__mro__ if c.__name__ in _CLASSES), None)
     if named in (ContextWindowExceeded, ContentPolicyViolation, UnsupportedParameter, ConfigurationError):
@@ -112,18 +115,19 @@ def _kind(error: BaseException, status: int | None, codes: list[str]) -> type[Ga
     return _without_status(error, named)
 
 
-def _without_status(error: BaseException, named: type[GatewayError] | None) -> type[GatewayError]:
-    """Classify what is no HTTP error: a timeout, a broken connection, an answer that litellm could not read."""
+def _without_status(error: BaseException, named: type[GatewayError] | None) -> type[GatewayError] | None:
+    """Classify what is no HTTP error: a timeout, a broken connection, an answer that litellm could not read.
+
+    None where nothing was sent and nothing failed to be read: litellm refused the request.
+    """
     chain = list(causes(error))
     if named is ProviderTimeout or any(isinstance(cause, asyncio.TimeoutError) for cause in chain):
         return ProviderTimeout
     if any(_is_transport(cause) for cause in chain):
         return ConnectionFailed
-    # litellm's own classes for what it cannot classify say nothing; its ValueErrors are JSON that was none.
     if any(isinstance(cause, _UNREADABLE) or _json_error(cause) or _status_200(cause) for cause in chain):
         return InvalidProviderResponse
-    # Nothing was sent and nothing failed to be read: litellm refused the request.
-    return named or BadRequest
+    return named
 
 
 def _is_transport(error: BaseException) -> bool:

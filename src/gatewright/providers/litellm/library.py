@@ -121,6 +121,8 @@ def unsupported_of(deployment: Deployment, arguments: dict[str, Any]) -> str | N
 
 def open_clients(loop: asyncio.AbstractEventLoop) -> list[Any]:
     """Take the HTTP clients that litellm keeps for `loop` out of its cache, for the caller to close."""
+    if _loaded is None:
+        return []
     cache = _loaded.in_memory_llm_clients_cache
     mine = [key for key in cache.cache_dict if str(key).endswith(f"-{id(loop)}")]
     clients = [cache.cache_dict.pop(key) for key in mine]
@@ -131,6 +133,8 @@ def open_clients(loop: asyncio.AbstractEventLoop) -> list[Any]:
 
 async def stop_logging_worker() -> None:
     """End the task that litellm keeps on the running loop for its callbacks, of which there are none."""
+    if _loaded is None:
+        return
     from litellm.litellm_core_utils import logging_worker
 
     worker: Any = logging_worker.GLOBAL_LOGGING_WORKER

@@ -90,7 +90,7 @@ class LiteLLMProvider:
                 yield stream.chunks(part)
             stream.check_finished()
         except Exception as error:
-            raise self._failure(error, arguments) from error
+            raise self._failure(error, arguments, begun=stream is not None) from error
         finally:
             if stream is not None:
                 await stream.aclose()
@@ -120,8 +120,8 @@ class LiteLLMProvider:
             message = f"the provider did not answer within {min(limit, left):.3g} s"
             raise late(message, provider=self._deployment.provider, model=self._deployment.model) from error
 
-    def _failure(self, error: Exception, arguments: dict[str, Any]) -> GatewayError:
-        failure = gateway_error(error, self._deployment)
+    def _failure(self, error: Exception, arguments: dict[str, Any], *, begun: bool = False) -> GatewayError:
+        failure = gateway_error(error, self._deployment, begun=begun)
         if isinstance(failure, UnsupportedParameter) and failure.param is None:
             failure.param = unsupported_of(self._deployment, arguments)
         return failure

@@ -1,0 +1,41 @@
+"""Response headers: where an answer came from, and what it cost."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+__all__ = ["EVENT_STREAM", "JSON", "Headers", "header", "source_headers"]
+
+Header = tuple[bytes, bytes]
+Headers = list[Header]
+
+JSON: Header = (b"content-type", b"application/json")
+EVENT_STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect the events
+]
+_PLAIN = "/:#@+,;=!*()[]{}<>?&$' ~|^"
+
+
+def header(name: str, value: object) -> Header:
+    """Make a header; what may not stand in one is percent-encoded, for a caller may have chosen the value."""
+    text = str(value)
+    if not (text.isascii() and text.isprintable()):
+        text = quote(text, safe=_PLAIN)
+    return name.encode(), text.encode()
+
+
+def source_headers(
+    request_id: str, provider: str, deployment_id: str, attempts: int, cost_usd: float | None = None
+) -> Headers:
+    """Say which deployment answered, after how many attempts, for how many US dollars where that is known."""
+    headers = [
+        header("x-request-id", request_id),
+        header("x-gatewright-provider", provider),
+        header("x-gatewright-model-id", deployment_id),
+        header("x-gatewright-attempts", attempts),
+    ]
+    if cost_usd is not None:
+        headers.append(header("x-gatewright-cost-usd", f"{cost_usd:.10f}".rstrip("0").rstrip(".") or "0"))
+    return headers
