@@ -67,6 +67,10 @@ class Bare:
                         texts.append(choices[0]["delta"].get("content") or "")
         return "".join(texts)
 
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
 
 class BareJson(Bare):
     """The same with the standard library's JSON, for information."""
@@ -93,6 +97,9 @@ class Gateway:
 
     async def stream(self) -> str:
         return "".join([text async for text in self.gateway.generate_stream(PROMPT, model=self.model, **PARAMS)])
+
+    async def aclose(self) -> None:
+        await self.gateway.aclose()
 
 
 class GatewaySync(Gateway):
@@ -136,6 +143,9 @@ class Litellm:
             **self._where, messages=self._messages(), stream=True, stream_options={"include_usage": True}, **PARAMS
         )
         return "".join([part.choices[0].delta.content or "" async for part in parts if part.choices])
+
+    async def aclose(self) -> None:
+        """It closes its connections itself."""
 
 
 CONTESTANTS: dict[str, Callable[[str], Any]] = {
@@ -187,6 +197,8 @@ def _host(url: str, names: list[str]) -> None:
             else:
                 spent = runner.run(_round(getattr(contestant, job["kind"]), job["count"], job["at_once"]))
             print(json.dumps(spent), flush=True)
+        for contestant in contestants.values():
+            runner.run(contestant.aclose())
 
 
 if __name__ == "__main__":

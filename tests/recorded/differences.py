@@ -14,7 +14,6 @@ def _known(table: dict[str, str], reason: str, provider: str, *places: int) -> N
 
 _BY_TEXT = "litellm finds the context window in the message's text; the body has no code for it"
 _known(LITELLM, _BY_TEXT, "anthropic", 96)
-_known(LITELLM, _BY_TEXT, "openrouter", 32)
 _known(LITELLM, _BY_TEXT, "vertex", 41)
 
 # --- litellm changes the answer ---
@@ -26,6 +25,7 @@ _known(LITELLM, "litellm adds the usage of Anthropic's advisor, another model, t
 _known(LITELLM, "litellm counts the prompt itself where Ollama, its prompt cached, says nothing", "ollama", 6)
 _known(LITELLM, "of a stream with n = 2 litellm gives the finish reason of the first choice only", "openai", 129, 131)
 _known(LITELLM, 'litellm says "stop" where the stream had no finish reason', "openai", 166)
+_known(LITELLM, "litellm does not read the usage in Groq's `x_groq`", "groq", 0, 6)
 _TITAN = "litellm reads neither finish reason nor usage of Titan's streams (`completionReason`, invocation metrics)"
 _known(LITELLM, _TITAN, "bedrock", 33, 54, 56, 57)
 

@@ -26,6 +26,7 @@ pytestmark = [
     # litellm's own models; it silences these itself when it is imported, and pytest undoes that for each test.
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
     pytest.mark.filterwarnings("ignore:.*`ReadOnly` qualifier"),
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_"),
 ]
 
 EXCHANGES = replayed()

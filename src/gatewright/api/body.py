@@ -161,7 +161,13 @@ _EXPECTED = {
     "tags": "a list of texts",
     "user": "a text",
 }
-_JSON_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+_JSON_KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 def _kind(value: object) -> str:

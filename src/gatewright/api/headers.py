@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-__all__ = ["EVENT_STREAM", "JSON", "Headers", "header", "source_headers"]
+from gatewright.types.responses import EmbedResponse, GenerateResponse
+
+__all__ = ["EVENT_STREAM", "JSON", "Headers", "answer_headers", "header", "source_headers"]
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -26,16 +28,19 @@ def header(name: str, value: object) -> Header:
     return name.encode(), text.encode()
 
 
-def source_headers(
-    request_id: str, provider: str, deployment_id: str, attempts: int, cost_usd: float | None = None
-) -> Headers:
-    """Say which deployment answered, after how many attempts, for how many US dollars where that is known."""
-    headers = [
+def source_headers(request_id: str, provider: str, deployment_id: str, attempts: int) -> Headers:
+    """Say which deployment answered, and after how many attempts."""
+    return [
         header("x-request-id", request_id),
         header("x-gatewright-provider", provider),
         header("x-gatewright-model-id", deployment_id),
         header("x-gatewright-attempts", attempts),
     ]
-    if cost_usd is not None:
-        headers.append(header("x-gatewright-cost-usd", f"{cost_usd:.10f}".rstrip("0").rstrip(".") or "0"))
+
+
+def answer_headers(response: GenerateResponse | EmbedResponse) -> Headers:
+    """Say the same of a whole answer, and what it cost in US dollars where that is known."""
+    headers = source_headers(response.request_id, response.provider, response.deployment_id, response.attempts)
+    if response.cost_usd is not None:
+        headers.append(header("x-gatewright-cost-usd", f"{response.cost_usd:.10f}".rstrip("0").rstrip(".") or "0"))
     return headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
@@ -13,7 +14,7 @@ from gatewright.layers.routing.strategies import StrategyName
 from gatewright.types.configuration import Config, is_secret, mapping
 from gatewright.types.deployment import Lane
 
-__all__ = ["GatewayConfig", "HttpConfig", "LiteLLMParams", "ModelEntry", "configure_gateway"]
+__all__ = ["GatewayConfig", "HttpConfig", "LiteLLMParams", "ModelEntry", "configure_gateway", "merged_maps"]
 
 
 class HttpConfig(Config):
@@ -57,6 +58,13 @@ class LiteLLMParams(Config):
         if given is not None and "base_url" in given and "api_base" not in given:
             return {("api_base" if key == "base_url" else key): value for key, value in given.items()}
         return values
+
+    @field_validator("api_base")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://", "os.environ/")):
+            raise ValueError("a URL that begins with http:// or https://")
+        return value
 
     @model_validator(mode="after")
     def _hide(self) -> Self:
@@ -118,24 +126,12 @@ class GatewayConfig(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _plain_fallbacks(cls, values: Any) -> Any:
-        """Take a plain list of fallbacks for the default ones, and LiteLLM's list of maps for one map."""
+    def _prepared(cls, values: Any) -> Any:
+        """Resolve `os.environ/NAME`; take a plain list of fallbacks for the default ones, and a list of maps for one."""
+        from gatewright.gateway.references import resolved_settings
+
         given = mapping(values)
-        if given is None:
-            return values
-        settings = dict(given)
-        defaults: list[Any] = list(settings.get("default_fallbacks") or ())
-        listed = settings.get("fallbacks")
-        if isinstance(listed, list | tuple) and all(isinstance(one, str) for one in cast("list[Any]", listed)):
-            defaults = [*cast("list[Any]", listed), *defaults]
-            settings["fallbacks"] = {}
-        for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
-            settings[name] = _merged(settings.get(name))
-        own: Mapping[str, Any] | None = mapping(settings["fallbacks"])
-        if own is not None and "*" in own:
-            defaults = [*cast("list[Any]", own["*"]), *defaults]
-            settings["fallbacks"] = {name: value for name, value in own.items() if name != "*"}
-        return {**settings, "default_fallbacks": defaults}
+        return values if given is None else _with_fallbacks(resolved_settings(given, os.environ))
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -149,7 +145,8 @@ class GatewayConfig(Config):
         """Read a YAML file: settings by their names here, or a LiteLLM proxy's `config.yaml` as it is."""
         from gatewright.gateway.yaml_file import read_yaml
 
-        return cls.read(read_yaml(Path(path)).values, str(path))
+        file = read_yaml(Path(path))
+        return cls.read(file.values, str(path), file.origins)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -159,13 +156,30 @@ class GatewayConfig(Config):
         return read_environment(cls, environ)
 
 
-def _merged(value: Any) -> Any:
-    """Make one map of LiteLLM's list of maps."""
-    if value is None:
-        return {}
+_FALLBACK_MAPS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+
+
+def _with_fallbacks(settings: dict[str, Any]) -> dict[str, Any]:
+    settings |= {name: merged_maps(settings[name]) for name in _FALLBACK_MAPS if settings.get(name) is not None}
+    fallbacks = settings.get("fallbacks")
+    defaults: Any = None
+    if isinstance(fallbacks, list | tuple):
+        defaults, settings["fallbacks"] = fallbacks, {}
+    elif (own := mapping(fallbacks)) is not None and "*" in own:
+        defaults, settings["fallbacks"] = own["*"], {name: value for name, value in own.items() if name != "*"}
+    if isinstance(defaults, list | tuple):
+        also = settings.get("default_fallbacks")
+        settings["default_fallbacks"] = [*cast("list[Any]", defaults), *(also if isinstance(also, list) else ())]
+    return {name: value for name, value in settings.items() if value is not None or name not in _FALLBACK_MAPS}
+
+
+def merged_maps(value: Any) -> Any:
+    """Make one map of LiteLLM's list of maps; anything else is left to its setting to judge."""
     if not isinstance(value, list | tuple):
         return value
     parts = [mapping(one) for one in cast("list[Any]", value)]
+    if not parts:
+        return {}
     if None in parts:
         return cast(Any, value)
     return {name: models for part in parts if part for name, models in part.items()}

@@ -16,10 +16,12 @@ from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.home import HomeLoop
 from gatewright.gateway.requests import CallMaker
 from gatewright.gateway.streams import GenerateStream
+from gatewright.gateway.under_way import UnderWay
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallSettled, CallStarted, Event, Events
 from gatewright.pipeline.reply import Reply
 from gatewright.providers.lanes import ProviderFactory
+from gatewright.types.deployment import Deployment
 from gatewright.types.requests import Message
 from gatewright.types.responses import EmbedResponse, GenerateResponse
 from gatewright.types.results import Answer, Chunk, Embeddings
@@ -131,6 +133,15 @@ class LiteLLMGateway:
         """Give the model names that can be asked for; wildcards as they stand."""
         return self._assembly.table.names()
 
+    def deployments(self, model: str) -> list[Deployment]:
+        """Give the deployments that answer for `model`; `NotFound` names the nearest model that there is."""
+        return [state.deployment for state in self._assembly.table.find(model).states]
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no calls any more."""
+        return self._home.closed
+
     def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
         """Have `subscriber(event)` called for whatever happens, on the home loop; call what is returned to end it."""
         return self._events.subscribe(subscriber)
@@ -147,20 +158,10 @@ class LiteLLMGateway:
 
     async def _answer(self, call: Call) -> tuple[Reply[Any, Any], Any]:
         """Have a call answered, whole; a call that closing the gateway cuts off ends as `GatewayClosed`."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._under_way.add(task)
-        try:
+        with UnderWay(self._under_way, call.id):
             reply = await self._begin(call)
             async with reply:
                 return reply, await reply.value()
-        except asyncio.CancelledError:
-            if task in self._under_way:
-                raise
-            task.uncancel()
-            raise GatewayClosed("the gateway was closed during the call", request_id=call.id) from None
-        finally:
-            self._under_way.discard(task)
 
     async def _begin(self, call: Call) -> Reply[Any, Any]:
         if self._home.closed:
@@ -182,7 +183,8 @@ class LiteLLMGateway:
             now = self._clock.now()
             moved = now - call.started_at
             deadline = None if call.deadline is None else call.deadline + moved
-            reply = await self._begin(call.replace(started_at=now, deadline=deadline))
+            with UnderWay(self._under_way, call.id):
+                reply = await self._begin(call.replace(started_at=now, deadline=deadline))
             self._open_streams.add(reply)
             reply.when_settled(lambda _: self._open_streams.discard(reply))
             return reply
@@ -191,7 +193,7 @@ class LiteLLMGateway:
             assert reply.outcome is not None
             return self._response(call, parse_as, reply, reply.outcome.value)
 
-        return GenerateStream(self._home, open_, respond)
+        return GenerateStream(self._home, open_, respond, call.id)
 
     def _response(
         self, call: Call, parse_as: type[BaseModel] | None, reply: Reply[Any, Any], answer: Answer

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-__all__ = ["GENERAL", "IGNORED", "LITELLM", "PARAMS_IGNORED", "ROUTER", "TOP_IGNORED", "Translation"]
+from gatewright.gateway.config import merged_maps
+
+__all__ = ["PARAMS_IGNORED", "PARAMS_KNOWN", "SECTIONS", "TOP_IGNORED", "Translation", "ignored", "known_keys"]
 
 Translation = tuple[str, Callable[[Any], Any]]
 """The setting that a key is, and how its value is translated."""
@@ -44,21 +46,11 @@ def _targets(value: Any) -> Any:
     }
 
 
-def _merged(value: Any) -> Any:
-    """Make one map of a list of maps; anything else is left to the setting to judge."""
-    if not isinstance(value, list):
-        return value
-    parts = cast("list[Any]", value)
-    if not parts or not all(isinstance(part, Mapping) for part in parts):
-        return cast(Any, value)
-    return {name: models for part in cast("list[Mapping[str, Any]]", parts) for name, models in part.items()}
-
-
 _FALLBACKS: dict[str, Translation] = {
-    "fallbacks": ("fallbacks", _merged),
+    "fallbacks": ("fallbacks", merged_maps),
     "default_fallbacks": ("default_fallbacks", _same),
-    "context_window_fallbacks": ("context_window_fallbacks", _merged),
-    "content_policy_fallbacks": ("content_policy_fallbacks", _merged),
+    "context_window_fallbacks": ("context_window_fallbacks", merged_maps),
+    "content_policy_fallbacks": ("content_policy_fallbacks", merged_maps),
 }
 ROUTER: dict[str, Translation] = {
     **_FALLBACKS,
@@ -79,6 +71,13 @@ GENERAL: dict[str, Translation] = {
     "master_key": ("master_key", _same),
     "completion_model": ("default_model", _same),
     "embedding_model": ("default_embedding_model", _same),
+}
+
+# In the order in which they count: the later has the last word.
+SECTIONS: dict[str, dict[str, Translation]] = {
+    "litellm_settings": LITELLM,
+    "router_settings": ROUTER,
+    "general_settings": GENERAL,
 }
 
 # Reasons, each with the keys that it holds for.
@@ -131,7 +130,7 @@ _REASONS: dict[str, str] = {
         disable_spend_logs disable_spend_updates store_prompts_in_spend_logs spend_logs_metadata_fields
         maximum_spend_logs_retention_period maximum_spend_logs_retention_interval maximum_spend_logs_cleanup_cron
         maximum_spend_logs_cleanup_batch_size spend_report_frequency store_audit_logs use_spend_logs_partitioning
-        extra_spend_tag_headers cost_discount_config""",
+        scheduled_job_stagger spend_capture_rate_check extra_spend_tag_headers cost_discount_config""",
     "keys, users and teams are not built yet: master_key is the one key": """custom_auth custom_auth_run_common_checks
         custom_key_generate custom_key_update custom_key_policy custom_sso custom_ui_sso_sign_in_handler
         key_generation_settings upperbound_key_generate_params default_key_generate_params key_alias_pattern
@@ -144,6 +143,9 @@ _REASONS: dict[str, str] = {
         disable_adding_master_key_hash_to_db dangerously_permit_weak_or_unset_master_key
         litellm_key_header_name user_header_name user_header_mappings ui_access_mode
         custom_team_metadata_validate team_metadata_schema overwrite_user_with_key_hash validate_end_user_id_in_db
+        disable_env_credential_login disable_password_login_when_sso_enabled apply_user_budget_to_team_keys
+        disable_auto_add_proxy_admin_to_teams enforce_fallback_model_access fallback_access_check
+        fallback_budget_check allow_cli_sso_verification_uri_complete missing_session_id
         model_group_settings public_model_groups public_model_groups_links public_agent_groups""",
     "alerts are not built yet": """alerting alerting_threshold alerting_args alert_types alert_to_webhook_url
         alert_type_config alerting_config default_key_max_budget_alert_emails email""",
@@ -163,6 +165,9 @@ _REASONS: dict[str, str] = {
     "what may be retried is decided by the error's type": """retry_policy model_group_retry_policy
         num_retries_per_request""",
     "the provider's Retry-After is honoured; retries.base and retries.cap set the waits": "retry_after",
+    "a stream or call whose caller goes away is always ended": "cancel_on_disconnect",
+    "requests name no URL that the gateway fetches": """user_url_validation user_url_allowed_hosts
+        provider_url_destination_allowed_hosts""",
     "each fallback is asked once, however many there are": "max_fallbacks enable_weighted_failover",
     "http.first_byte_timeout and http.chunk_timeout bound a stream": "stream_timeout sse_keepalive_ping_interval_seconds",
     "routing by tag is not built yet": "enable_tag_filtering tag_filtering_match_any tag_routing_prefix",
@@ -174,6 +179,7 @@ _REASONS: dict[str, str] = {
     "the client is Gatewright's own": """client_ttl force_ipv4 disable_aiohttp_transport use_aiohttp_transport
         disable_aiohttp_trust_env aiohttp_trust_env http2 use_client client_session aclient_session
         router_general_settings return_response_headers""",
+    "errors carry the request's id in their header": "include_call_id_in_error_body expose_fallback_errors_to_caller",
     "what the provider gets is what was asked": """modify_params enable_preview_features
         disable_add_transform_inline_image_block disable_copilot_system_to_assistant disable_hf_tokenizer_download
         disable_stop_sequence_limit LITELLM_DISABLE_STOP_SEQUENCE_LIMIT add_function_to_prompt
@@ -187,11 +193,36 @@ _REASONS: dict[str, str] = {
         pass_through_request_timeout use_client_credentials_pass_through_routes image_generation_model
         disable_responses_id_security responses max_batch_file_size_mb max_file_size_mb allowed_file_extensions
         blocked_file_extensions vector_store_registry global_prompt_directory global_bitbucket_config
+        enable_claude_code_gateway claude_code_gateway_managed_settings max_file_downloads_per_minute
+        vector_store_deny_by_default search_tool_deny_by_default enable_public_model_hub
+        responses_websocket_session_limit_seconds enable_openai_websocket_passthrough transcribe_media_buckets
+        allow_unmanaged_response_ids
         global_gitlab_config enable_loadbalancing_on_batch_endpoints require_managed_files plugins""",
     "the size of requests and answers is not bounded yet": "max_request_size_mb max_response_size_mb",
     "nothing here needs a licence": "litellm_license",
 }
-IGNORED: dict[str, str] = {key: reason for reason, keys in _REASONS.items() for key in keys.split()}
+_IGNORED: dict[str, str] = {key: reason for reason, keys in _REASONS.items() for key in keys.split()}
+_IGNORED_PREFIXES = {
+    "mcp_": "the server has no such routes",
+    "max_batch_": "the server has no such routes",
+    "prometheus_": "metrics are not built yet",
+    "database_": "records are not built yet",
+    "maximum_": "records are not built yet",
+    "password_policy_": "keys, users and teams are not built yet: master_key is the one key",
+    "max_failed_login_": "keys, users and teams are not built yet: master_key is the one key",
+    "failed_login_": "keys, users and teams are not built yet: master_key is the one key",
+}
+
+
+def ignored(key: str) -> str | None:
+    """Give the reason why a key of LiteLLM's sections has no part here; None where it is no key of LiteLLM's."""
+    prefixed = (reason for prefix, reason in _IGNORED_PREFIXES.items() if key.startswith(prefix))
+    return _IGNORED.get(key) or next(prefixed, None)
+
+
+def known_keys(section: str) -> list[str]:
+    """Give the keys of a section that are understood or ignored."""
+    return [*SECTIONS[section], *_IGNORED]
 
 TOP_IGNORED: dict[str, str] = {
     **dict.fromkeys(("guardrails", "policies", "policy_attachments"), "guards are not built yet"),
@@ -227,3 +258,13 @@ PARAMS_IGNORED: dict[str, str] = {
         "what the provider gets and gives is what was asked",
     ),
 }
+
+# What slips are measured against, beside `LiteLLMParams`: the commonest of what goes to a provider as it is.
+PARAMS_KNOWN = (
+    *("base_url", "api_version", "organization", "region_name", "tenant_id", "client_id", "client_secret"),
+    *("temperature", "top_p", "n", "stop", "max_tokens", "max_completion_tokens", "presence_penalty", "seed"),
+    *("frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "tools", "tool_choice", "stream"),
+    *("response_format", "reasoning_effort", "thinking", "extra_body", "dimensions", "encoding_format", "top_k"),
+    *("drop_params", "additional_drop_params", "allowed_openai_params", "service_tier", "parallel_tool_calls"),
+    *("input_cost_per_token", "output_cost_per_token", "litellm_credential_name", "input_type", "metadata"),
+)

@@ -32,7 +32,8 @@ class GenerateStream:
     `response` has everything; `usage`, `cost_usd`, `finish_reason` and `tool_calls` are its shortcuts.
     """
 
-    def __init__(self, home: HomeLoop, open_: Open, respond: Respond) -> None:
+    def __init__(self, home: HomeLoop, open_: Open, respond: Respond, request_id: str = "") -> None:
+        self.request_id = request_id
         self._home = home
         self._open = open_
         self._respond = respond
@@ -53,6 +54,16 @@ class GenerateStream:
     def response(self) -> GenerateResponse | None:
         """The whole answer, as `generate` would have given it; None until the stream has ended well."""
         return self._response
+
+    @property
+    def so_far(self) -> Answer | None:
+        """What has come and where from; None before the first read, and where another loop is the gateway's home."""
+        return self._reply.partial() if self._reply is not None else None
+
+    @property
+    def attempts(self) -> int:
+        """How many requests were made to providers for it, as far as is known here."""
+        return self._reply.attempts if self._reply is not None else 1
 
     @property
     def usage(self) -> Usage | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeGuard, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from gatewright.errors import ConfigurationError, redact
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["SECRET_WORDS", "Config", "explain", "is_secret", "mapping", "nearest"]
 
@@ -29,6 +32,9 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigurationError(explain(error, type(self), values)) from None
 
+    # As BaseModel's own: pydantic then makes the inner parts without it, so a fault is reported once, by its whole path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
     @classmethod
     def read(cls, values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Self:
         """Make one of `values` that came from `source` (a file, the environment), which an error then names.
@@ -38,7 +44,8 @@ class Config(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise ConfigurationError(f"{source}: {explain(error, cls, values, origins)}") from None
+            told = explain(error, cls, values, origins)
+            raise ConfigurationError(f"{source}: {told}" if source else told) from None
 
 
 def is_secret(name: str) -> bool:
@@ -64,18 +71,34 @@ def explain(
     error: ValidationError, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str] | None = None
 ) -> str:
     """Word a validation error: for each fault the path, the value (never a secret) and what was expected."""
-    faults: list[str] = []
-    for fault in error.errors(include_url=False):
-        path = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in fault["loc"]).replace(".[", "[")
-        path = _written(path, origins or {})
-        if fault["type"] == "extra_forbidden":
-            near = nearest(str(fault["loc"][-1]), list(cls.model_fields))
-            faults.append(f"{path}: there is no such setting" + (f"; did you mean {near}?" if near else ""))
-            continue
-        expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        shown = _shown(fault["loc"], values)
-        faults.append(f"{path or cls.__name__}: expected {expected}" + (f", got {shown}" if shown else ""))
-    return "; ".join(faults)
+    return "; ".join(
+        _worded(fault, cls, values, origins or {}) for fault in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _worded(fault: ErrorDetails, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
+    loc = fault["loc"] or tuple(fault.get("ctx", {}).get("path", ()))
+    path = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc).replace(".[", "[")
+    path = _written(path, origins) or cls.__name__
+    if fault["type"] == "extra_forbidden":
+        near = nearest(str(loc[-1]), _names_at(cls, loc[:-1]))
+        return f"{path}: there is no such setting" + (f"; did you mean {near}?" if near else "")
+    expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    shown = _shown(loc, values)
+    return f"{path}: expected {expected}" + (f", got {shown}" if shown else "")
+
+
+def _names_at(cls: type[BaseModel] | None, loc: Sequence[int | str]) -> list[str]:
+    """Give the settings that the part at `loc` has."""
+    for name in loc:
+        if isinstance(name, str) and cls is not None and name in cls.model_fields:
+            inner: Any = cls.model_fields[name].annotation
+            cls = next((one for one in (inner, *get_args(inner)) if _is_model(one)), None)
+    return [] if cls is None else list(cls.model_fields)
+
+
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _written(path: str, origins: Mapping[str, str]) -> str:
@@ -86,7 +109,7 @@ def _written(path: str, origins: Mapping[str, str]) -> str:
 
 def _shown(loc: tuple[int | str, ...], values: Mapping[str, Any]) -> str | None:
     """Give the value at `loc` as text, shortened; None where it is missing, `***` where its name says secret."""
-    if any(isinstance(part, str) and is_secret(part) for part in loc):
+    if any(isinstance(part, str) and (is_secret(part) or part == "environment") for part in loc):
         return "***"
     value: Any = values
     for part in loc:

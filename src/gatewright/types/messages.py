@@ -43,9 +43,10 @@ def _checked(messages: Any) -> Sequence[Message]:
 
 
 def _check_message(where: str, message: Message) -> None:
-    if message.get("role") not in ROLES:
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
         roles = ", ".join(sorted(ROLES))
-        raise BadRequest(f"{where}.role: expected one of {roles}, got {message.get('role')!r}", param=f"{where}.role")
+        raise BadRequest(f"{where}.role: expected one of {roles}, got {role!r}", param=f"{where}.role")
     content = message.get("content")
     if content is None or isinstance(content, str):
         return

@@ -32,8 +32,8 @@ from gatewright.layers.rate_limiter import RateLimitConfig
 def test_a_wrong_value_is_refused_by_name(field, value):
     with pytest.raises(ConfigurationError) as caught:
         RateLimitConfig(**{field: value})
-    assert f"RateLimitConfig.{field} = {value!r}" in str(caught.value)
-    assert caught.value.param == field
+    assert f"{field}: " in str(caught.value)
+    assert f"got {value!r}" in str(caught.value)
 
 
 def test_the_burst_is_a_minutes_worth_unless_it_is_given():

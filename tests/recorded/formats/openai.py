@@ -65,7 +65,7 @@ def _streamed(found: list[Any]) -> Normal:
         if "error" in event:
             normal.error = expected_error(200, event)
             break
-        normal.usage = _usage(event.get("usage")) or normal.usage
+        normal.usage = _usage(event.get("usage") or (event.get("x_groq") or {}).get("usage")) or normal.usage
         for choice in event.get("choices") or ():
             _add(choices.setdefault(choice.get("index", 0), {"text": "", "tools": {}, "finish": None}), choice)
     for _, choice in sorted(choices.items()):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gatewright.layers.settings import Settings
+from gatewright.types.configuration import Config
 
 __all__ = ["CircuitBreakerConfig"]
 
 
-class CircuitBreakerConfig(Settings):
+class CircuitBreakerConfig(Config):
     """All times are seconds.
 
     It opens after `failure_threshold` failures in a row, or when at least `failure_rate` of the calls of the last

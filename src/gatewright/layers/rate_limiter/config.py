@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gatewright.layers.settings import Settings
+from gatewright.types.configuration import Config
 
 __all__ = ["RateLimitConfig"]
 
 
-class RateLimitConfig(Settings):
+class RateLimitConfig(Config):
     """A limit on requests, tokens and calls at once, and how calls wait for it; None is "no limit".
 
     `burst_size` is how many requests, and `burst_tokens` how many tokens, may go at once after a pause; None is a

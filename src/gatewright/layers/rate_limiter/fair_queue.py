@@ -17,16 +17,15 @@ keeps its own gate closed to the tenant's other lanes the next time, so that it 
 (Between shared gates this cannot happen as long as they are nested and named from the outside in, as the global
 limit comes before a model's.)
 
-Enqueueing, dequeueing and cancelling are O(log n); cancelled calls are dropped lazily and are never more than a few
-times those that wait.
+Enqueueing, dequeueing and cancelling are O(log n); cancelled calls are dropped lazily, and soon.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import count, takewhile
+from itertools import count
 from typing import Any
 
 from gatewright.errors import RateLimited
@@ -152,7 +151,7 @@ class FairQueue:
         """Give a call's place among its tenant's calls of the same gates: 1 is the next; 0 if it does not wait."""
         if not ticket.waiting:
             return 0
-        return 1 + sum(1 for _ in self._ahead(ticket))
+        return 1 + sum(1 for _ in ticket.lane.ahead_of(ticket))
 
     def expected_wait(self, ticket: Ticket, now: float) -> float:
         """Estimate the seconds until a call goes, if everyone who waits stays and nobody more urgent comes."""
@@ -160,7 +159,7 @@ class FairQueue:
             return 0.0
         lane = ticket.lane
         calls, cost = 1, ticket.cost
-        for other in self._ahead(ticket):
+        for other in lane.ahead_of(ticket):
             calls += 1
             cost += other.cost
         wait = 0.0
@@ -171,10 +170,6 @@ class FairQueue:
                 wait, line.gate.drain_time(min(line.calls, calls * sharers), min(line.cost, cost * sharers), now)
             )
         return wait
-
-    def _ahead(self, ticket: Ticket) -> Iterator[Ticket]:
-        ahead = takewhile(lambda other: other is not ticket, ticket.lane.tickets)
-        return (other for other in ahead if other.waiting)
 
     def _refuse_if_full(self, gates: Sequence[Gate], now: float) -> None:
         for gate in gates:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
+from itertools import takewhile
 from typing import Any, Protocol
 
 __all__ = ["Contest", "Entry", "Gate", "Lane", "Line", "Share", "Ticket", "compact", "surface"]
@@ -164,6 +165,11 @@ class Lane:
         """
         share = self.shares.get(line) if line is not None else next(iter(self.shares.values()), None)
         return (self.rank, share.tag if share is not None else 0.0, self.tickets[0].seq)
+
+    def ahead_of(self, ticket: Ticket) -> Iterator[Ticket]:
+        """Give the calls that wait before this one."""
+        before = takewhile(lambda other: other is not ticket, self.tickets)
+        return (other for other in before if other.waiting)
 
     def contend_at(self, shares: dict[Line, Share]) -> None:
         """Say where it claims a share from now on."""

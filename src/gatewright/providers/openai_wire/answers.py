@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import binascii
+import math
 import sys
 from array import array
 from collections.abc import Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -21,6 +23,7 @@ from gatewright.providers.openai_wire.shapes import (
     UsageBody,
     WholeBody,
 )
+from gatewright.types.configuration import mapping
 from gatewright.types.results import Choice, Chunk, ToolCall, ToolCallDelta
 from gatewright.types.usage import Usage
 
@@ -111,10 +114,11 @@ def _content(message: MessageBody) -> tuple[str, str | None]:
 
 
 def _thought(part: Json) -> str:
-    inner = part.get("thinking")
+    inner: Any = part.get("thinking")
     if isinstance(inner, str):
         return inner
-    return "".join(str(piece.get("text") or "") for piece in inner or ())
+    pieces = map(mapping, cast("list[Any]", inner)) if isinstance(inner, list) else ()
+    return "".join(str(piece.get("text") or "") for piece in pieces if piece)
 
 
 def _tool_calls(message: MessageBody) -> tuple[ToolCall, ...]:
@@ -227,9 +231,15 @@ def vectors_of(body: EmbeddingsBody, expected: int) -> list[Sequence[float]]:
     data = body.data or []
     if len(data) != expected:
         raise InvalidProviderResponse(f"the provider gave {len(data)} vectors for {expected} inputs")
-    if any(item.index is not None for item in data):
+    places = {item.index for item in data}
+    if len(places) > 1:
+        if places != set(range(expected)):
+            raise InvalidProviderResponse("the provider's vectors are not numbered as the inputs are")
         data = sorted(data, key=lambda item: item.index or 0)
-    return [_floats(item.embedding) for item in data]
+    vectors = [_floats(item.embedding) for item in data]
+    if not all(vectors):
+        raise InvalidProviderResponse("the provider gave a vector without numbers")
+    return vectors
 
 
 def _floats(embedding: list[float] | str) -> Sequence[float]:
@@ -241,4 +251,6 @@ def _floats(embedding: list[float] | str) -> Sequence[float]:
         raise InvalidProviderResponse("an embedding is not the base64 of 32-bit floats") from error
     if sys.byteorder == "big":
         numbers.byteswap()
+    if not math.isfinite(sum(numbers)):
+        raise InvalidProviderResponse("an embedding has a component that is not a finite number")
     return numbers.tolist()

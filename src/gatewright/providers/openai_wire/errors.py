@@ -6,7 +6,7 @@ import email.utils
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ from gatewright.errors import (
     redact,
 )
 from gatewright.providers.openai_wire.shapes import ErrorBody
+from gatewright.types.configuration import mapping
 
 __all__ = ["error_of", "retry_after"]
 
@@ -49,6 +50,7 @@ _BY_CODE: dict[str, type[GatewayError]] = {
     "moderation_blocked": ContentPolicyViolation,
     "responsibleaipolicyviolation": ContentPolicyViolation,
     "invalid_api_key": AuthenticationFailed,
+    "api_key_invalid": AuthenticationFailed,
     "authentication_error": AuthenticationFailed,
     "permission_error": PermissionDenied,
     "model_not_found": NotFound,
@@ -61,19 +63,31 @@ _BY_CODE: dict[str, type[GatewayError]] = {
 }
 
 MAX_MESSAGE = 1000
+MAX_NAME = 100
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes, secret: str | None) -> GatewayError:
+class _Said(msgspec.Struct):
+    """What an error answer says: its message, its codes and types, the status that it states itself, the field."""
+
+    text: str | None = None
+    words: list[str] = []
+    status: int | None = None
+    param: str | None = None
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes, *secrets: str | None) -> GatewayError:
     """Classify an error answer, or an error inside a 200 (`status` 200), and word it without secrets."""
-    said, words, stated = _read(body)
-    if status == 200 and stated is not None:
-        status = stated
+    said = _read(body)
+    words = said.words
+    if status == 200 and said.status is not None:
+        status = said.status
     cls = _class_of(status, words)
     return cls(
-        redact(said or f"the provider answered with HTTP status {status}", secret)[:MAX_MESSAGE],
+        redact(said.text or f"the provider answered with HTTP status {status}", *secrets)[:MAX_MESSAGE],
         retry_after=retry_after(headers) if cls in (RateLimited, ProviderUnavailable) else None,
         upstream_status=status,
-        upstream_code=words[0] if words else None,
+        upstream_code=redact(words[0], *secrets)[:MAX_NAME] if words else None,
+        param=redact(said.param, *secrets)[:MAX_NAME] if said.param else None,
         # An exhausted quota stays exhausted: another deployment can help, waiting cannot.
         retryable=False if "insufficient_quota" in words else None,
     )
@@ -81,7 +95,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, secret: str |
 
 def _class_of(status: int, words: list[str]) -> type[GatewayError]:
     """Classify by the most telling of the provider's words where the status is vague, else by the status."""
-    if status in (200, 400, 413, 422, 500):
+    if status in (200, 400, 403, 413, 422, 500):
         for word in words:
             if (known := _BY_CODE.get(word.lower())) is not None and known is not BadRequest:
                 return known
@@ -96,22 +110,26 @@ def _class_of(status: int, words: list[str]) -> type[GatewayError]:
     return InvalidProviderResponse
 
 
-def _read(body: bytes) -> tuple[str | None, list[str], int | None]:
-    """Give an error's message, its codes and types, and the status that it states itself; no JSON gives nothing."""
+def _read(body: bytes) -> _Said:
+    """Read an error answer; what is no JSON says nothing."""
     try:
         top = _top(body)
-    except msgspec.MsgspecError:
-        return None, [], None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Said()
     inner = top.error
     if not isinstance(inner, dict):
         said = inner if isinstance(inner, str) else _text(top.message) or _text(top.detail)
-        return said, _words(top.code, top.type, top.error_type), None
-    # Azure names the content filter one level deeper.
-    deeper: Any = inner.get("innererror") or {}
-    words = _words(inner.get("code"), deeper.get("code"), inner.get("type"), inner.get("error_type"))
+        return _Said(said, _words(top.code, top.type, top.error_type))
+    # Azure names the content filter one level deeper, Google the reason.
+    deeper = mapping(inner.get("innererror")) or {}
+    reasons = [detail.get("reason") for detail in map(mapping, _list(inner.get("details"))) if detail]
+    words = _words(inner.get("code"), deeper.get("code"), inner.get("type"), inner.get("error_type"), *reasons)
+    if _list((mapping(inner.get("metadata")) or {}).get("reasons")):
+        words.append("content_policy_violation")  # OpenRouter's moderation, with the status 403
     stated = [inner.get("status"), inner.get("status_code"), inner.get("code")]
     status = next((number for value in stated if (number := _status(value)) is not None), None)
-    return _text(inner.get("message")), words, status
+    param = inner.get("param")
+    return _Said(_text(inner.get("message")), words, status, param if isinstance(param, str) else None)
 
 
 def _top(body: bytes) -> ErrorBody:
@@ -121,12 +139,16 @@ def _top(body: bytes) -> ErrorBody:
     return msgspec.json.decode(body, type=ErrorBody)
 
 
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
 def _words(*values: Any) -> list[str]:
-    return [value for value in values if isinstance(value, str) and not value.isdigit()]
+    return [value for value in values if isinstance(value, str) and value and not value.isdecimal()]
 
 
 def _status(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and len(value) == 3 and value.isdecimal():
         value = int(value)
     return value if isinstance(value, int) and 400 <= value < 600 else None
 
@@ -154,8 +176,11 @@ def _seconds(value: str | None) -> float | None:
         return None
     if (number := _number(value)) is not None:
         return number
-    parsed = email.utils.parsedate_tz(value)
-    return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - time.time())
+    try:
+        parsed = email.utils.parsedate_tz(value)
+        return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - time.time())
+    except (ValueError, OverflowError):  # the 99th of a month, the year 0
+        return None
 
 
 def _number(value: str | None) -> float | None:

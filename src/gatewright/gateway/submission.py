@@ -1,0 +1,113 @@
+"""Work that goes on at home, seen from another thread or loop: waited for, cancelled, and missed if home is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from gatewright.errors import CallCancelled
+
+__all__ = ["LOOK_SECONDS", "Liveness", "Submission"]
+
+T = TypeVar("T")
+LOOK_SECONDS = 1.0
+"""How often whoever waits looks whether the loop that is to answer still runs."""
+
+
+class Liveness:
+    """Notices that a loop which something is expected from does not run any more."""
+
+    __slots__ = ("_loop", "_missed")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._missed = False
+
+    def look(self) -> None:
+        """Raise `CallCancelled` where the loop is closed, or stood still this time and the last."""
+        if self._loop.is_running():
+            self._missed = False
+        elif self._missed or self._loop.is_closed():
+            raise CallCancelled("the call was cut off: the event loop on which its gateway lives has ended")
+        else:
+            # Between two `run_until_complete` a loop stands still for a moment only.
+            self._missed = True
+
+
+class Submission(Generic[T]):
+    """A coroutine that is made and run on `loop`; `future` has its result, and `CallCancelled` where it was cancelled.
+
+    Unlike with `run_coroutine_threadsafe`, the future ends when the work has really ended, a cancelled one too, and
+    a loop that ends before the work began leaves no coroutine behind that was never awaited.
+    """
+
+    __slots__ = ("_cancelled", "_task", "future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.loop = loop
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self.future.set_running_or_notify_cancel()  # from now on only the work's end can end it
+        self._task: asyncio.Task[T] | None = None
+        self._cancelled = False
+        loop.call_soon_threadsafe(self._start, work)
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        if self._cancelled:
+            self.future.set_exception(_cancelled())
+            return
+        self._task = self.loop.create_task(work())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        self._task = None
+        if task.cancelled():
+            self.future.set_exception(_cancelled())
+        elif (error := task.exception()) is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
+
+    def wait(self) -> T:
+        """Wait in blocking code; whatever interrupts the waiting cancels the work."""
+        liveness = Liveness(self.loop)
+        try:
+            while True:
+                try:
+                    return self.future.result(LOOK_SECONDS)
+                except TimeoutError:  # the waiting's, or the work's own
+                    if self.future.done():
+                        return self.future.result()
+                    liveness.look()
+        finally:
+            self.cancel()
+
+    async def wait_async(self) -> T:
+        """Wait on another loop; cancelling the waiting cancels the work."""
+        liveness = Liveness(self.loop)
+        ended = asyncio.wrap_future(self.future)
+        try:
+            while not (await asyncio.wait((ended,), timeout=LOOK_SECONDS))[0]:
+                liveness.look()
+            return ended.result()
+        finally:
+            ended.cancel()
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the work, from any thread; nothing happens where it has ended."""
+        if self.future.done():
+            return
+        self._cancelled = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _cancelled() -> CallCancelled:
+    return CallCancelled("the call was cancelled: by its caller, or with its gateway or its event loop")
