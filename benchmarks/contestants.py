@@ -1,7 +1,8 @@
 """Who is measured: one object for each way to ask the provider, all with the same payload and the same reading.
 
 `python -m benchmarks.contestants URL NAME...` hosts them in a process of its own: each line on its input is a round to
-run (`{"who", "kind", "count", "at_once"}`), each line of its output what that cost in µs (`{"cpu", "wall"}`, a call).
+run (`{"who", "kind", "count", "at_once", "collector"}`), each line of its output what that cost, in µs a call
+(`{"cpu", "wall"}`).
 """
 
 from __future__ import annotations
@@ -192,6 +193,7 @@ def _host(url: str, names: list[str]) -> None:
         for line in sys.stdin:
             job: dict[str, Any] = json.loads(line)
             contestant = contestants[job["who"]]
+            (gc.enable if job["collector"] else gc.disable)()
             if job["kind"] == "blocking":
                 spent = _blocking_round(contestant.call_blocking, job["count"])
             else:

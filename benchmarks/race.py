@@ -30,14 +30,15 @@ class Host:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, who: str, kind: Kind, count: int, at_once: int) -> dict[str, float]:
+    def run(self, job: Job) -> dict[str, float]:
         """Run one round there."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"who": who, "kind": kind, "count": count, "at_once": at_once}) + "\n")
+        what = {"who": job.who, "kind": job.kind, "count": max(job.count, job.at_once), "at_once": job.at_once}
+        self._process.stdin.write(json.dumps({**what, "collector": job.collector}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{who} failed: see its traceback above")
+            raise RuntimeError(f"{job.who} failed: see its traceback above")
         return json.loads(answer)
 
 
@@ -56,13 +57,17 @@ def host(url: str, *names: str) -> Generator[Host]:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What one contestant does in each round: `count` calls, `at_once` of them under way at any time."""
+    """What one contestant does in each round: `count` calls, `at_once` of them under way at any time.
+
+    `collector` is whether Python's cyclic garbage collector may run, as it does by default.
+    """
 
     host: Host
     who: str
     count: int
     kind: Kind = "call"
     at_once: int = 1
+    collector: bool = True
 
 
 def race(jobs: Sequence[Job], rounds: int) -> list[Rounds]:
@@ -71,7 +76,7 @@ def race(jobs: Sequence[Job], rounds: int) -> list[Rounds]:
     for number in range(rounds + 1):
         # Every other time backwards, so that nobody always follows the same one.
         for job, result in list(zip(jobs, results, strict=True))[:: 1 if number % 2 else -1]:
-            spent = job.host.run(job.who, job.kind, max(job.count, job.at_once), job.at_once)
+            spent = job.host.run(job)
             if number:
                 result.cpu.append(spent["cpu"])
                 result.wall.append(spent["wall"])

@@ -92,21 +92,28 @@ class _Instant:
 
 
 def _calls(count: int, rounds: int) -> Iterator[Row]:
+    """Compare by how many are under way, beside the bare client, with and without the cyclic garbage collector."""
     with upstream() as url, host(url, "gateway") as ours, host(url, "bare") as bare:
-        jobs = [
-            Job(where, who, max(count, 3 * at_once), at_once=at_once)
-            for at_once in AT_ONCE
-            for where, who in ((ours, "gateway"), (bare, "bare"))
-        ]
-        results = [result.cpu for result in race(jobs, rounds)]
-    gateway, client = results[::2], results[1::2]
+        for collector in (True, False):
+            jobs = [
+                Job(where, who, max(count, 3 * at_once), at_once=at_once, collector=collector)
+                for at_once in AT_ONCE
+                for where, who in ((ours, "gateway"), (bare, "bare"))
+            ]
+            results = [result.cpu for result in race(jobs, rounds)]
+            yield from _flatness(results[::2], results[1::2], collector=collector)
+
+
+def _flatness(gateway: list[list[float]], client: list[list[float]], *, collector: bool) -> Iterator[Row]:
     for at_once, cpu, peer in zip(AT_ONCE, gateway, client, strict=True):
-        numbers = {"ours_us": cpu, "peer_us": peer}
-        if cpu is gateway[0]:
-            yield Row(f"{at_once} calls at once", microseconds(cpu), f"bare {microseconds(peer)}", numbers=numbers)
-            continue
         ratio, peers = ratio_of(cpu, gateway[0]), ratio_of(peer, client[0])
+        gated = collector and at_once != AT_ONCE[0]
         yield Row(
-            f"{at_once:,} calls at once", microseconds(cpu), f"bare {microseconds(peer)}, x {peers.median:.2f}",
-            str(ratio), f"<= {FLAT:g} x of {AT_ONCE[0]}", ratio.median <= FLAT, numbers,
-        )  # fmt: skip
+            f"{at_once:,} calls at once" if collector else f"  {at_once:,}, collector off",
+            microseconds(cpu),
+            f"bare {microseconds(peer)}, x {peers.median:.2f}",
+            str(ratio),
+            f"<= {FLAT:g} x of {AT_ONCE[0]}" if gated else "",
+            ratio.median <= FLAT if gated else None,
+            {"ours_us": cpu, "peer_us": peer},
+        )

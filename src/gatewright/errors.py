@@ -67,12 +67,14 @@ class GatewayError(Exception):
     """Anything that the gateway raises; `retryable` says whether the same call can succeed later.
 
     `code` is stable and machine-readable, `status` the HTTP status that the server answers with,
-    `retry_after` seconds (None when nobody said), `param` the input's field that is at fault.
+    `retry_after` seconds (None when nobody said), `param` the input's field that is at fault. `asked` is False where
+    the gateway itself refused before any provider was asked, so that nothing is held against one.
     """
 
     code: ClassVar[str] = "gateway_error"
     status: ClassVar[int] = 500
     retryable: bool = False
+    asked: bool = True
 
     def __init__(
         self,

@@ -72,19 +72,18 @@ class ChatEvents(StreamEvents):
             # The common event by far: its JSON is put together, not encoded.
             return start + _encode(chunk.text) + b'},"logprobs":null,"finish_reason":null}'
         delta = _delta(chunk)
-        if not (delta or chunk.finish_reason or chunk.logprobs):
-            return None
         if start is None:
+            if not (delta or chunk.finish_reason or chunk.logprobs):
+                return None
             self._begun[chunk.index] = b'{"index":%d,"delta":{"content":' % chunk.index
             delta = {"role": "assistant", "content": None if chunk.tool_calls else "", **delta}
-        return _encode(
-            {
-                "index": chunk.index,
-                "delta": delta,
-                "logprobs": chunk.logprobs,
-                "finish_reason": chunk.finish_reason,
-            }
-        )
+        if chunk.finish_reason is None:
+            return _delta_json(chunk, delta, None) if delta or chunk.logprobs else None
+        ending = _delta_json(chunk, {}, chunk.finish_reason)
+        if not (delta or chunk.logprobs):
+            return ending
+        # OpenAI's clients take a tool call for complete when its choice ends in a later event.
+        return _delta_json(chunk, delta, None) + self._end + self._start + ending
 
 
 class CompletionEvents(StreamEvents):
@@ -116,6 +115,11 @@ def _is_plain(chunk: Chunk) -> bool:
         and chunk.audio is None
         and chunk.extra is None
     )
+
+
+def _delta_json(chunk: Chunk, delta: Json, finish_reason: str | None) -> bytes:
+    logprobs = chunk.logprobs if finish_reason is None else None
+    return _encode({"index": chunk.index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason})
 
 
 def _delta(chunk: Chunk) -> Json:

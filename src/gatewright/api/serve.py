@@ -16,7 +16,7 @@ from typing import Any
 from gatewright.api.app import create_app
 from gatewright.api.auth import check_exposure
 from gatewright.api.listening import listen, url_of
-from gatewright.errors import ConfigurationError, MissingExtra
+from gatewright.errors import ConfigurationError, GatewayClosed, MissingExtra
 from gatewright.gateway.gateway import LiteLLMGateway
 
 try:
@@ -37,6 +37,8 @@ class Server(uvicorn.Server):
     """uvicorn that closes the gateway as it stops, so that calls under way end as `GatewayClosed` and not cancelled."""
 
     def __init__(self, gateway: LiteLLMGateway, *, freeze: bool, **app_settings: Any) -> None:
+        if gateway.closed:
+            raise GatewayClosed("the gateway is closed: make a new one to serve it")
         grace = math.ceil(gateway.config.close_timeout + GRACE_SECONDS)
         super().__init__(
             uvicorn.Config(
@@ -56,7 +58,10 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; what was made until now is never looked at again by the garbage collector where `freeze`."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:  # it would take the whole process with it
+            raise ConfigurationError("the server did not start; its log says why") from error
         if self._freeze:
             gc.collect()
             gc.freeze()
@@ -144,7 +149,7 @@ async def running(
             while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
             if serving.done():
-                raise ConfigurationError("the server did not start; its log says why")
+                serving.result()
             yield url_of(listening)
         finally:
             server.should_exit = True

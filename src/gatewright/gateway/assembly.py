@@ -64,6 +64,21 @@ class Assembly:
         layers: list[Layer] = [DeadlineLayer(clock), EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]
         self.handle: Handler = stack(layers, router)
 
+    async def aclose(self) -> None:
+        """Close what is bound to the running loop; what is asked for again is opened anew."""
+        await self.lanes.aclose()
+
+    def abandon(self) -> None:
+        """Let go of what is bound to a loop that is gone."""
+        self.lanes.abandon()
+
+    def start_afresh(self) -> None:
+        """Forget, in a forked child, the calls that are under way in the parent."""
+        for group in self.table.groups():
+            for state in group.states:
+                while state.in_flight > 0:
+                    group.end(state)
+
     def embed_limit(self, model: str) -> int:
         """Give how many inputs one request to any deployment of `model` may have."""
         return min(self.lanes.embed_limit(state.deployment) for state in self.table.find(model).states)

@@ -127,7 +127,7 @@ class GatewayConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _prepared(cls, values: Any) -> Any:
-        """Resolve `os.environ/NAME`; take a plain list of fallbacks for the default ones, and a list of maps for one."""
+        """Resolve `os.environ/NAME`; take a plain list of fallbacks for the default ones, a list of maps for one."""
         from gatewright.gateway.references import resolved_settings
 
         given = mapping(values)
@@ -161,15 +161,16 @@ _FALLBACK_MAPS = ("fallbacks", "context_window_fallbacks", "content_policy_fallb
 
 def _with_fallbacks(settings: dict[str, Any]) -> dict[str, Any]:
     settings |= {name: merged_maps(settings[name]) for name in _FALLBACK_MAPS if settings.get(name) is not None}
-    fallbacks = settings.get("fallbacks")
+    fallbacks: Any = settings.get("fallbacks")
     defaults: Any = None
     if isinstance(fallbacks, list | tuple):
-        defaults, settings["fallbacks"] = fallbacks, {}
+        defaults, settings["fallbacks"] = cast("list[Any]", fallbacks), {}
     elif (own := mapping(fallbacks)) is not None and "*" in own:
         defaults, settings["fallbacks"] = own["*"], {name: value for name, value in own.items() if name != "*"}
     if isinstance(defaults, list | tuple):
         also = settings.get("default_fallbacks")
-        settings["default_fallbacks"] = [*cast("list[Any]", defaults), *(also if isinstance(also, list) else ())]
+        also = cast("list[Any]", also) if isinstance(also, list) else ()
+        settings["default_fallbacks"] = [*cast("list[Any]", defaults), *also]
     return {name: value for name, value in settings.items() if value is not None or name not in _FALLBACK_MAPS}
 
 

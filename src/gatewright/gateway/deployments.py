@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 from pydantic import SecretStr
 
 from gatewright.errors import ConfigurationError
 from gatewright.gateway.config import GatewayConfig, LiteLLMParams, ModelEntry
+from gatewright.gateway.litellm_keys import PARAMS_IGNORED, SETTING_PREFIXES
+from gatewright.gateway.references import variable_of
 from gatewright.llmops.pricing import catalogue, price_from_settings
 from gatewright.providers.catalogue import KEY_VARIABLES, key_variables, provider_name, wire_spec
 from gatewright.types.configuration import nearest
@@ -34,9 +38,6 @@ _OWNERS = (
 )
 # What LiteLLM's params say of a deployment beside the request's own fields: where it is, and as whom it is asked.
 _SETTINGS = {"api_version", "organization", "tenant_id", "client_id", "client_secret", "region_name", "model_path"}
-_SETTING_PREFIXES = ("aws_", "vertex_", "azure_", "watsonx_")
-# What is of no concern to the provider.
-_NOT_SENT = {"tags", "max_retries", "stream_timeout", "use_in_pass_through", "mock_response", "merge_reasoning_content"}
 
 
 def split_model(model: str, provider: str | None = None) -> tuple[str, str]:
@@ -72,22 +73,33 @@ class Deployments:
     def listed(self) -> Iterator[Deployment]:
         """Give the deployments of the model list."""
         for place, entry in enumerate(self._config.model_list):
-            try:
-                yield self._listed(place, entry)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"model_list[{place}].litellm_params.{error.message}") from error
+            if entry.litellm_params.model != "*":
+                yield self.resolve(place)
+
+    def resolve(self, place: int) -> Deployment:
+        """Give the deployment of one entry of the model list; `ConfigurationError` says what is wrong with it."""
+        try:
+            return self._listed(place, self._config.model_list[place])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"model_list[{place}].litellm_params.{error.message}") from error
 
     def on_demand(self, name: str) -> Iterator[Deployment]:
-        """Give the deployment for a provider's own model name; none where the configuration does not allow it."""
-        if self._config.model_list and not self._providers:
-            return
+        """Give the deployments for a provider's own model name; none where the configuration does not allow it."""
         try:
             provider, model = self._split(name)
         except ConfigurationError:
             return
-        if self._providers and provider not in self._providers:
-            return
-        yield self._make(name, f"{provider}/{model}", provider, model, LiteLLMParams(model=name), {})
+        open_to_all = [
+            (place, entry)
+            for place, entry in enumerate(self._config.model_list)
+            if entry.litellm_params.model == "*" and fnmatch.fnmatchcase(name, entry.model_name)
+        ]
+        for place, entry in open_to_all:
+            own = entry.model_copy(update={"litellm_params": entry.litellm_params.model_copy(update={"model": name})})
+            yield msgspec.structs.replace(self._listed(place, own), id=f"{entry.model_name}#{place}:{name}", group=name)
+        allowed = provider in self._providers if self._providers else not self._config.model_list
+        if allowed and not open_to_all:
+            yield self._make(name, f"{provider}/{model}", provider, model, LiteLLMParams(model=name), {})
 
     def _split(self, model: str, provider: str | None = None) -> tuple[str, str]:
         """Split a name, whose provider may be one of the user's own."""
@@ -144,7 +156,10 @@ class Deployments:
 
     def _base_url(self, provider: str, params: LiteLLMParams) -> str | None:
         if params.api_base is not None:
-            return self._resolved(params.api_base)
+            # Where it is missing nothing is sent to the provider's own address instead: the key is not meant for it.
+            if (url := self._resolved(params.api_base)) is None:
+                raise ConfigurationError(f"api_base: the variable {variable_of(params.api_base)} is not set")
+            return url
         own = next((url for name, url in self._config.base_urls.items() if provider_name(name) == provider), None)
         if own is not None:
             return own
@@ -154,10 +169,15 @@ class Deployments:
 
     def _resolved(self, value: Any) -> Any:
         """Give what `os.environ/NAME` stands for, None where that variable is not set; anything else as it is."""
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if not isinstance(text, str) or not text.startswith("os.environ/"):
+        if isinstance(value, Mapping):
+            return {name: self._resolved(one) for name, one in cast("Mapping[str, Any]", value).items()}
+        if isinstance(value, list):
+            return [self._resolved(one) for one in cast("list[Any]", value)]
+        variable = variable_of(value)
+        if variable is None:
             return value
-        found = self._environ.get(text.removeprefix("os.environ/"))
+        own = self._config.environment.get(variable)
+        found = self._environ.get(variable, own.get_secret_value() if own is not None else None)
         return SecretStr(found) if found is not None and isinstance(value, SecretStr) else found
 
 
@@ -166,9 +186,9 @@ def _sorted(extra: Mapping[str, Any], provider: str) -> tuple[dict[str, Any], di
     sent: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     for name, value in extra.items():
-        if value is None or name in _NOT_SENT or name.endswith(("_cost_per_token", "_token_cost")):
+        if value is None or name in PARAMS_IGNORED or name.endswith(("_cost_per_token", "_token_cost")):
             continue
-        if provider in LOCAL_PROVIDERS or name in _SETTINGS or name.startswith(_SETTING_PREFIXES):
+        if provider in LOCAL_PROVIDERS or name in _SETTINGS or name.startswith(SETTING_PREFIXES):
             settings[name] = value
         else:
             sent[name] = value

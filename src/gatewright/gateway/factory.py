@@ -25,13 +25,12 @@ def create_gateway(
     `api_keys` are by provider; where one is missing the provider's usual environment variable is read.
     """
     settings: dict[str, Any] = {
-        "providers": list(providers or ()),
+        "providers": providers or [],
         "default_model": default_model,
-        "api_keys": dict(api_keys or {}),
+        "api_keys": api_keys or {},
         "timeout": timeout,
         "max_retries": max_retries,
+        "fallbacks": fallbacks or {},
         **config,
     }
-    if fallbacks:
-        settings["fallbacks"] = dict(fallbacks) if isinstance(fallbacks, Mapping) else list(fallbacks)
     return LiteLLMGateway(config=GatewayConfig(**settings))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, cast, overload
 
 from gatewright.errors import BadRequest, GatewayError
 from gatewright.gateway.gateway import LiteLLMGateway
 from gatewright.gateway.progress import progress_bar
 from gatewright.gateway.streams import GenerateStream
+from gatewright.types.requests import Message
 
 __all__ = [
     "batch_generate",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 Vectors = list[list[float]]
+Prompt = str | Sequence[Message]
 
 
 def generate_text(gateway: LiteLLMGateway, prompt: str, model: str | None = None, **params: Any) -> str:
@@ -56,7 +58,7 @@ async def generate_embeddings_async(
 @overload
 def batch_generate(
     gateway: LiteLLMGateway,
-    prompts: Sequence[str],
+    prompts: Iterable[Prompt],
     model: str | None = None,
     *,
     max_concurrent: int = 8,
@@ -67,7 +69,7 @@ def batch_generate(
 @overload
 def batch_generate(
     gateway: LiteLLMGateway,
-    prompts: Sequence[str],
+    prompts: Iterable[Prompt],
     model: str | None = None,
     *,
     max_concurrent: int = 8,
@@ -77,7 +79,7 @@ def batch_generate(
 ) -> list[str | GatewayError]: ...
 def batch_generate(
     gateway: LiteLLMGateway,
-    prompts: Sequence[str],
+    prompts: Iterable[Prompt],
     model: str | None = None,
     *,
     max_concurrent: int = 8,
@@ -87,21 +89,21 @@ def batch_generate(
 ) -> Any:
     """Give the texts that answer `prompts`, in their order, with at most `max_concurrent` calls under way.
 
+    `prompts` are texts or lists of messages, in a list or any other iterable, which is read to its end first.
     `on_error="return"` puts an error in its prompt's place; `"raise"` raises the first one once all others have been
     answered, with what was answered as its `results`. `progress` shows a bar where stderr is a terminal.
     """
-    work = batch_generate_async(
-        gateway, prompts, model, max_concurrent=max_concurrent, on_error=on_error, progress=progress, **params
+    listed = _listed(prompts)
+    return gateway.run_blocking(
+        lambda: batch_generate_async(
+            gateway, listed, model, max_concurrent=max_concurrent, on_error=on_error, progress=progress, **params
+        )
     )
-    try:
-        return gateway.run_blocking(work)
-    finally:
-        work.close()
 
 
 async def batch_generate_async(
     gateway: LiteLLMGateway,
-    prompts: Sequence[str],
+    prompts: Iterable[Prompt],
     model: str | None = None,
     *,
     max_concurrent: int = 8,
@@ -110,9 +112,10 @@ async def batch_generate_async(
     **params: Any,
 ) -> Any:
     """Do what `batch_generate` does, awaited."""
-    _check(prompts, max_concurrent, on_error)
-    results: list[str | GatewayError] = [""] * len(prompts)
-    left = iter(enumerate(prompts))
+    _check(max_concurrent, on_error)
+    listed = _listed(prompts)
+    results: list[str | GatewayError] = [""] * len(listed)
+    left = iter(enumerate(listed))
 
     async def work(advance: Callable[[], None]) -> None:
         for place, prompt in left:
@@ -122,9 +125,9 @@ async def batch_generate_async(
                 results[place] = error
             advance()
 
-    with progress_bar(len(prompts), shown=progress) as advance:
+    with progress_bar(len(listed), shown=progress) as advance:
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(max_concurrent, len(prompts))):
+            for _ in range(min(max_concurrent, len(listed))):
                 workers.create_task(work(advance))
     failed = [place for place, result in enumerate(results) if isinstance(result, GatewayError)]
     if failed and on_error == "raise":
@@ -140,10 +143,15 @@ def _first_failure(results: list[str | GatewayError], failed: list[int]) -> Gate
     return error
 
 
-def _check(prompts: Any, max_concurrent: int, on_error: str) -> None:
-    if isinstance(prompts, str) or not isinstance(prompts, Sequence):
-        raise BadRequest(f"prompts: expected a list of texts, got {type(prompts).__name__}", param="prompts")
-    if isinstance(max_concurrent, bool) or not isinstance(max_concurrent, int) or max_concurrent < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+def _listed(prompts: Any) -> list[Any]:
+    if isinstance(prompts, str | bytes | Mapping) or not isinstance(prompts, Iterable):
+        kind = type(cast(object, prompts)).__name__
+        raise BadRequest(f"prompts: expected a list of texts, got {kind}", param="prompts")
+    return list(cast("Iterable[Any]", prompts))
+
+
+def _check(max_concurrent: Any, on_error: str) -> None:
+    if isinstance(max_concurrent, bool) or not isinstance(max_concurrent, int) or max_concurrent < 1:
         raise BadRequest(f"max_concurrent: expected 1 or more, got {max_concurrent!r}", param="max_concurrent")
     if on_error not in ("raise", "return"):
         raise BadRequest(f'on_error: expected "raise" or "return", got {on_error!r}', param="on_error")

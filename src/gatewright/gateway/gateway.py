@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
 from gatewright.clock import MONOTONIC
-from gatewright.errors import GatewayClosed
+from gatewright.errors import GatewayClosed, GatewayError
 from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.home import HomeLoop
 from gatewright.gateway.requests import CallMaker
 from gatewright.gateway.streams import GenerateStream
-from gatewright.gateway.under_way import UnderWay
+from gatewright.gateway.under_way import Reader, UnderWay
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallSettled, CallStarted, Event, Events
-from gatewright.pipeline.reply import Reply
+from gatewright.pipeline.reply import Outcome, Reply
 from gatewright.providers.lanes import ProviderFactory
 from gatewright.types.deployment import Deployment
 from gatewright.types.requests import Message
@@ -49,9 +49,8 @@ class LiteLLMGateway:
         self._assembly = Assembly(self.config, clock=self._clock, events=self._events, providers=providers)
         self._handle = self._assembly.handle
         self._calls = CallMaker(self.config, self._clock)
-        self._home = HomeLoop(self._assembly.lanes)
-        self._under_way: set[asyncio.Task[Any]] = set()
-        self._open_streams: set[Reply[Any, Any]] = set()
+        self._under_way = UnderWay(self._assembly)
+        self._home = HomeLoop(self._under_way)
 
     async def generate_async(
         self,
@@ -125,9 +124,9 @@ class LiteLLMGateway:
         call = self._calls.embedding(texts, model, tenant_id, params)
         return self._home.run_blocking(lambda: self._embed(call))
 
-    def run_blocking(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine that uses this gateway on its home loop, and wait for it; refused on that loop itself."""
-        return self._home.run_blocking(lambda: work)
+    def run_blocking(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run what `work()` awaits on the gateway's home loop, and wait for it; refused on that loop itself."""
+        return self._home.run_blocking(work)
 
     def models(self) -> list[str]:
         """Give the model names that can be asked for; wildcards as they stand."""
@@ -157,41 +156,52 @@ class LiteLLMGateway:
         return self._embed_response(call, reply, vectors)
 
     async def _answer(self, call: Call) -> tuple[Reply[Any, Any], Any]:
-        """Have a call answered, whole; a call that closing the gateway cuts off ends as `GatewayClosed`."""
-        with UnderWay(self._under_way, call.id):
-            reply = await self._begin(call)
+        """Have a call answered, whole."""
+        reply = await self._begin(call)
+        with self._under_way.call(call.id):
             async with reply:
                 return reply, await reply.value()
 
     async def _begin(self, call: Call) -> Reply[Any, Any]:
+        """Have a call answered up to the beginning of its reply, and tell of it."""
         if self._home.closed:
             raise GatewayClosed("the gateway is closed: make a new one", request_id=call.id)
         if not self._events.heard:
-            return await self._handle(call)
+            with self._under_way.call(call.id):
+                return await self._handle(call)
         self._events.emit(CallStarted(call_id=call.id, call=call))
-        reply = await self._handle(call)
-        reply.when_settled(
-            lambda outcome: self._events.emit(
-                CallSettled(call_id=call.id, call=call, outcome=outcome, seconds=self._clock.now() - call.started_at)
-            )
-        )
+        try:
+            with self._under_way.call(call.id):
+                reply = await self._handle(call)
+        except Exception as error:
+            self._settled(call, Outcome("failed", None, error))
+            raise
+        except BaseException:
+            self._settled(call, Outcome("abandoned", None))
+            raise
+        reply.when_settled(lambda outcome: self._settled(call, outcome))
         return reply
 
+    def _settled(self, call: Call, outcome: Outcome[Any]) -> None:
+        seconds = self._clock.now() - call.started_at
+        self._events.emit(CallSettled(call_id=call.id, call=call, outcome=outcome, seconds=seconds))
+
     def _stream(self, call: Call, parse_as: type[BaseModel] | None) -> GenerateStream:
-        async def open_() -> Reply[Chunk, Answer]:
+        read_from = call
+
+        async def open_(reader: Reader) -> Reply[Chunk, Answer]:
             # The deadline starts with the first read, not when the stream was made.
+            nonlocal read_from
             now = self._clock.now()
-            moved = now - call.started_at
-            deadline = None if call.deadline is None else call.deadline + moved
-            with UnderWay(self._under_way, call.id):
-                reply = await self._begin(call.replace(started_at=now, deadline=deadline))
-            self._open_streams.add(reply)
-            reply.when_settled(lambda _: self._open_streams.discard(reply))
+            deadline = None if call.deadline is None else now + call.deadline - call.started_at
+            read_from = call.replace(started_at=now, deadline=deadline)
+            reply = await self._begin(read_from)
+            self._under_way.stream(reply, reader)
             return reply
 
         def respond(reply: Reply[Chunk, Answer]) -> GenerateResponse:
             assert reply.outcome is not None
-            return self._response(call, parse_as, reply, reply.outcome.value)
+            return self._response(read_from, parse_as, reply, reply.outcome.value)
 
         return GenerateStream(self._home, open_, respond, call.id)
 
@@ -199,9 +209,7 @@ class LiteLLMGateway:
         self, call: Call, parse_as: type[BaseModel] | None, reply: Reply[Any, Any], answer: Answer
     ) -> GenerateResponse:
         choices = answer.choices
-        parsed = None
-        if parse_as is not None and choices[0].text and choices[0].refusal is None:
-            parsed = parse(parse_as, choices[0].text)
+        parsed = _parsed(call, parse_as, answer) if parse_as is not None else None
         return GenerateResponse(
             model=answer.model,
             provider=answer.provider,
@@ -235,30 +243,14 @@ class LiteLLMGateway:
         )
 
     async def aclose(self) -> None:
-        """Let calls under way end within `close_timeout` seconds, cancel the others, close all connections."""
-        await self._home.aclose(self._finish)
+        """Let calls under way end within `close_timeout` seconds, cut off the others, close all connections."""
+        closer = asyncio.current_task()
+        await self._home.aclose(lambda: self._under_way.finish(self.config.close_timeout, closer))
 
     def close(self) -> None:
         """Do the same and wait for it; refused on the gateway's own event loop."""
-        self._home.close(self._finish)
-
-    async def _finish(self) -> None:
-        """Wait for what is under way, then cut it off."""
-        until = time.monotonic() + self.config.close_timeout
-        mine = asyncio.current_task()
-        # Closing is rare and calls are many: asking now and then is cheaper than having each call tell.
-        while (self._under_way - {mine} or self._open_streams) and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        cut = [task for task in self._under_way if task is not mine]
-        self._under_way.clear()
-        for task in cut:
-            task.cancel()
-        for reply in list(self._open_streams):
-            reply.interrupt(GatewayClosed("the gateway was closed during the stream"))
-            if not reply.settled:
-                await reply.aclose()
-        if cut:
-            await asyncio.wait(cut, timeout=1.0)
+        closer = threading.get_ident()
+        self._home.close(lambda: self._under_way.finish(self.config.close_timeout, closer))
 
     def __enter__(self) -> Self:
         return self
@@ -267,7 +259,7 @@ class LiteLLMGateway:
         self.close()
 
     async def __aenter__(self) -> Self:
-        await self._home.arrive()
+        await self._home.arrive(settle=True)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -275,3 +267,15 @@ class LiteLLMGateway:
 
     def __repr__(self) -> str:
         return f"<LiteLLMGateway of {len(self.models())} models, {len(self.config.providers)} providers>"
+
+
+def _parsed(call: Call, parse_as: type[BaseModel], answer: Answer) -> BaseModel | None:
+    """Read the first choice as `parse_as`; a refusal or a tool call is an answer of another kind."""
+    choice = answer.choices[0]
+    if choice.refusal is not None or (choice.tool_calls and not choice.text):
+        return None
+    try:
+        return parse(parse_as, choice.text)
+    except GatewayError as error:
+        error.provider, error.model, error.request_id = answer.provider, answer.model, call.id
+        raise

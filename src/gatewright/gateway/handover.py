@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 from collections import deque
+from concurrent.futures import Future
 from typing import Any
 
-from gatewright.errors import CallCancelled
-from gatewright.gateway.home import HomeLoop
+from gatewright.gateway.submission import LOOK_SECONDS, Liveness, LoopEnded, Submission
 
 __all__ = ["BlockingHandover", "LoopHandover"]
 
@@ -19,10 +20,19 @@ BATCHES_AHEAD = 16
 class _Handover:
     """The home side: `put` waits while the reader is too far behind."""
 
-    def __init__(self, home: HomeLoop) -> None:
-        self._home = home
+    def __init__(self) -> None:
+        self._home: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
         self._room: asyncio.Event | None = None
+
+    def follow(self, pump: Submission[None]) -> None:
+        """Hear of the end of the task that fills it, also where that was cancelled before it began."""
+        self._home = pump.loop
+        pump.future.add_done_callback(self._filled)
+
+    def _filled(self, pump: Future[None]) -> None:
+        if (error := pump.exception()) is not None:
+            self.end(error)
 
     async def put(self, item: Any) -> None:
         """Hand one item over."""
@@ -36,12 +46,20 @@ class _Handover:
         """Hand the last item over, without waiting."""
         self._deliver(last)
 
-    def taken(self) -> None:
-        """Note, at home, that the reader took one."""
+    def _taken(self) -> None:
         self._waiting -= 1
         if self._room is not None and self._waiting < BATCHES_AHEAD:
             self._room.set()
             self._room = None
+
+    def _tell_taken(self) -> None:
+        assert self._home is not None
+        with contextlib.suppress(RuntimeError):  # home has ended, and with it the filling
+            self._home.call_soon_threadsafe(self._taken)
+
+    def _liveness(self) -> Liveness:
+        assert self._home is not None
+        return Liveness(self._home)
 
     def _deliver(self, item: Any) -> None:
         raise NotImplementedError
@@ -50,46 +68,53 @@ class _Handover:
 class BlockingHandover(_Handover):
     """To a reader that blocks its thread."""
 
-    def __init__(self, home: HomeLoop) -> None:
-        super().__init__(home)
+    def __init__(self) -> None:
+        super().__init__()
         self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def _deliver(self, item: Any) -> None:
         self._items.put(item)
 
     def get(self) -> Any:
-        """Wait for the next item; `CallCancelled` if home is gone and none can come."""
+        """Wait for the next item; `LoopEnded` is one, where home is gone and none can come."""
+        liveness = self._liveness()
         while True:
             try:
-                item = self._items.get(timeout=1.0)
+                item = self._items.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                loop = self._home.loop
-                if loop is None or not loop.is_running():
-                    raise CallCancelled("the stream's event loop was closed") from None
+                if liveness.lost():
+                    return LoopEnded()
                 continue
-            self._home.call_soon(self.taken)
+            self._tell_taken()
             return item
 
 
 class LoopHandover(_Handover):
     """To a reader on another event loop."""
 
-    def __init__(self, home: HomeLoop) -> None:
-        super().__init__(home)
+    def __init__(self) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._items: deque[Any] = deque()
         self._arrived = asyncio.Event()
 
     def _deliver(self, item: Any) -> None:
         self._items.append(item)
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the reader's loop is closed
             self._loop.call_soon_threadsafe(self._arrived.set)
 
     async def get(self) -> Any:
-        """Wait for the next item."""
+        """Wait for the next item; `LoopEnded` is one, where home is gone and none can come."""
+        liveness = self._liveness()
         while not self._items:
             self._arrived.clear()
-            if not self._items:
-                await self._arrived.wait()
-        self._home.call_soon(self.taken)
+            if self._items:
+                break
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._arrived.wait()
+            except TimeoutError:
+                if liveness.lost():
+                    return LoopEnded()
+        self._tell_taken()
         return self._items.popleft()

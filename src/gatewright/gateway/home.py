@@ -1,39 +1,45 @@
 """The home loop: the one event loop on which a gateway's shared state lives.
 
-It is adopted (the loop of the first `async with` or awaited call) or started in a thread of its own (a first blocking
-call). Calls from any other thread or loop are handed over to it, so the state needs no locks.
+It is adopted (the loop of `async with`, or of the first awaited call if that is the main thread's) or started in a
+thread of its own (for a first blocking call, or one awaited in another thread, where loops come and go and several
+share a gateway). Calls from any other thread or loop are handed over to it, so the state needs no locks. What was
+handed over to a loop that ends meanwhile begins anew at the next home.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import os
 import threading
+import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from gatewright.errors import BlockingCallRefused, CallCancelled, GatewayClosed
+from gatewright.errors import BlockingCallRefused, GatewayClosed
+from gatewright.gateway.home_thread import HomeThread
+from gatewright.gateway.submission import LoopEnded, Submission
 
 __all__ = ["HomeLoop", "Resources"]
 
 T = TypeVar("T")
 EXIT_SECONDS = 2.0
 """How long the end of the process waits for connections to close."""
+MOVE_SECONDS = 2.0
+"""How long an event loop that has cancelled its tasks may take to end."""
 
 
 class Resources(Protocol):
     """What is bound to the home loop."""
 
-    async def aclose(self) -> None:
-        """Close it on its loop."""
+    async def aclose(self, *, moving: bool = False) -> None:
+        """Close it on its loop; `moving` is that another loop will be home."""
         ...
 
-    def abandon(self) -> None:
-        """Let go of it without its loop, which is closed or belongs to the parent process."""
+    def abandon(self, *, forked: bool = False) -> None:
+        """Let go of it without its loop, which is closed or, where `forked`, belongs to the parent process."""
         ...
 
 
@@ -42,25 +48,28 @@ class HomeLoop:
 
     def __init__(self, resources: Resources) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._owner = 0  # the thread whose loop was adopted
+        self._thread: HomeThread | None = None
         self._watch: AsyncGenerator[None, None] | None = None
         self._resources = resources
         self._lock = threading.Lock()
         self.closed = False
         _homes.add(self)
 
-    async def arrive(self) -> bool:
-        """Make the running loop home unless another one is; True where it is home now."""
+    async def arrive(self, *, settle: bool = False) -> bool:
+        """Make the running loop home, if it is the main thread's or `settle`, unless another one is; True if it is."""
         running = asyncio.get_running_loop()
         with self._lock:
-            self._check_open()
             if self.loop is running:
                 return True
+            self._check_open()
             if self.loop is not None and self.loop.is_running():
                 return False
+            if not settle and threading.current_thread() is not threading.main_thread():
+                return False
             self._leave()
-            self.loop = running
-            watch = self._watch = _watch(self, self._resources)
+            self.loop, self._owner = running, threading.get_ident()
+            watch = self._watch = _watch(weakref.ref(self), self._resources)
         await anext(watch)
         return True
 
@@ -68,29 +77,44 @@ class HomeLoop:
         """Run `work` at home and await it, from whichever loop; its own loop is home already in the usual case."""
         if self.loop is asyncio.get_running_loop() or await self.arrive():
             return await work()
-        return await asyncio.wrap_future(self.submit(work))
+        while True:
+            submission = self.submit(work)
+            try:
+                return await submission.wait_async()
+            except LoopEnded:
+                await asyncio.to_thread(self.await_move, submission.loop)
 
     def run_blocking(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `work` at home and wait for it; `BlockingCallRefused` from the home loop itself."""
-        self.refuse_here()
-        future = self.submit(work)
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise CallCancelled("the call was cancelled: its gateway or its event loop was closed") from None
-        except BaseException:
-            future.cancel()
-            raise
+        while True:
+            self.refuse_here()
+            submission = self.submit(work)
+            try:
+                return submission.wait()
+            except LoopEnded:
+                self.await_move(submission.loop)
 
-    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Submission[T]:
         """Start `work` at home, from any thread."""
-        return asyncio.run_coroutine_threadsafe(work(), self._elsewhere())
+        while True:
+            loop = self._elsewhere()
+            with contextlib.suppress(RuntimeError):  # it was closed just now: there will be another
+                return Submission(loop, work)
+
+    def await_move(self, ended: asyncio.AbstractEventLoop) -> None:
+        """Wait until `ended` is home no more; raises `LoopEnded` where it goes on after all."""
+        until = time.monotonic() + MOVE_SECONDS
+        while self.loop is ended and ended.is_running():
+            if time.monotonic() > until:
+                raise LoopEnded
+            time.sleep(0.002)
 
     def refuse_here(self) -> None:
         """Raise `BlockingCallRefused` if the caller runs on the home loop, which waiting would stop for ever."""
         if self.loop is not None and asyncio._get_running_loop() is self.loop:  # pyright: ignore[reportPrivateUsage]
             raise BlockingCallRefused(
-                "a blocking call on the gateway's own event loop would wait for ever: await the _async form instead"
+                "a blocking call on the gateway's own event loop would wait for ever: "
+                "await generate_async, embed_async, batch_generate_async or aclose, and read streams with `async for`"
             )
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -109,22 +133,29 @@ class HomeLoop:
             self._check_open()
             if self.loop is None or not self.loop.is_running():
                 self._leave()
-                self._start()
-            assert self.loop is not None
+                self._thread = HomeThread(self, self._resources)
+                self.loop = self._thread.loop
             return self.loop
 
-    def _start(self) -> None:
-        started = threading.Event()
-        self.loop = loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=_live, args=(loop, started), name="gatewright-home", daemon=True)
-        self._thread.start()
-        started.wait()
-
     def _leave(self) -> None:
-        """Let go of a home that is no longer there."""
-        if self.loop is not None:
-            self._resources.abandon()
-            self.loop = self._watch = self._thread = None
+        """Let go of a home that is no longer there, or stands still."""
+        loop = self.loop
+        if loop is None:
+            return
+        if not loop.is_closed() and not loop.is_running() and self._may_turn():
+            loop.run_until_complete(self._resources.aclose(moving=True))
+        self._resources.abandon()
+        self.loop = self._watch = self._thread = None
+
+    def _may_turn(self) -> bool:
+        """Say whether a loop that stands still is this thread's, which can let it turn to close its connections."""
+        return self._owner == threading.get_ident() and asyncio._get_running_loop() is None  # pyright: ignore[reportPrivateUsage]
+
+    def left(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear from `loop` that it is about to end."""
+        with self._lock:
+            if self.loop is loop:
+                self._leave()
 
     def _check_open(self) -> None:
         if self.closed:
@@ -135,28 +166,29 @@ class HomeLoop:
         if self.closed:
             return
         self.closed = True
-        loop = self.loop
+        loop, thread = self.loop, self._thread
         if loop is None or not loop.is_running():
             self._leave()
         elif loop is asyncio.get_running_loop():
             await self._end(finish)
         else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end(finish), loop))
-            self._stop_thread()
+            await Submission(loop, lambda: self._end(finish)).wait_async()
+            if thread is not None:
+                await thread.stop_async()
 
-    def close(self, finish: Callable[[], Awaitable[None]], timeout: float | None = None) -> None:
-        """Do the same and wait for it; a timeout in seconds is for the end of the process."""
+    def close(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Do the same and wait for it."""
         if self.closed:
             return
         self.refuse_here()
         self.closed = True
-        loop = self.loop
+        loop, thread = self.loop, self._thread
         if loop is None or not loop.is_running():
             self._leave()
             return
-        with contextlib.suppress(concurrent.futures.CancelledError, TimeoutError):
-            asyncio.run_coroutine_threadsafe(self._end(finish), loop).result(timeout)
-        self._stop_thread(timeout)
+        Submission(loop, lambda: self._end(finish)).wait()
+        if thread is not None:
+            thread.stop()
 
     async def _end(self, finish: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -164,43 +196,42 @@ class HomeLoop:
         finally:
             await self._resources.aclose()
 
-    def _stop_thread(self, timeout: float | None = None) -> None:
-        thread, loop = self._thread, self.loop
-        if thread is None or loop is None:
+    def exit(self) -> None:
+        """Close at the end of the process: nothing is waited for but the connections, and these not for long."""
+        self.closed = True
+        loop, thread = self.loop, self._thread
+        if loop is None or not loop.is_running():
+            self._leave()
             return
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout)
+        with contextlib.suppress(Exception):  # nobody is left to be told
+            Submission(loop, self._resources.aclose).future.result(EXIT_SECONDS)
+        if thread is not None:
+            thread.stop(EXIT_SECONDS)
 
     def forget(self) -> None:
         """Start afresh in a forked child: the loop, its thread and its connections are the parent's."""
         self._lock = threading.Lock()
-        _of_the_parent.append((self.loop, self._watch))
-        self._resources.abandon()
+        if self._thread is not None:
+            self._thread.forget()
+        _of_the_parent.append((self.loop, self._watch, self._thread))
+        self._resources.abandon(forked=True)
         self.loop = self._watch = self._thread = None
 
 
-async def _watch(home: HomeLoop, resources: Resources) -> AsyncGenerator[None, None]:
-    """Close the resources when their loop ends: `asyncio.run` closes all async generators that are still open."""
+async def _watch(home: weakref.ref[HomeLoop], resources: Resources) -> AsyncGenerator[None, None]:
+    """Close the resources when their loop ends, or the gateway is collected.
+
+    `asyncio.run` closes all async generators that are still open; one that is collected is closed on its loop.
+    """
+    loop = asyncio.get_running_loop()
     try:
         yield
     finally:
-        if home.loop is asyncio.get_running_loop():
-            await resources.aclose()
-
-
-def _live(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
-    asyncio.set_event_loop(loop)
-    loop.call_soon(started.set)
-    try:
-        loop.run_forever()
-    finally:
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        owner = home()
+        if owner is None or owner.loop is loop:
+            await resources.aclose(moving=True)
+        if owner is not None:
+            owner.left(loop)
 
 
 _homes: weakref.WeakSet[HomeLoop] = weakref.WeakSet()
@@ -208,13 +239,9 @@ _homes: weakref.WeakSet[HomeLoop] = weakref.WeakSet()
 _of_the_parent: list[object] = []
 
 
-async def _nothing() -> None:
-    """There is nobody left to finish for."""
-
-
 def _at_exit() -> None:
     for home in list(_homes):
-        home.close(_nothing, EXIT_SECONDS)
+        home.exit()
 
 
 def _in_child() -> None:

@@ -10,8 +10,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from gatewright.gateway.config import merged_maps
+from gatewright.types.configuration import mapping
 
-__all__ = ["PARAMS_IGNORED", "PARAMS_KNOWN", "SECTIONS", "TOP_IGNORED", "Translation", "ignored", "known_keys"]
+__all__ = [
+    "PARAMS_IGNORED",
+    "PARAMS_KNOWN",
+    "SECTIONS",
+    "SETTING_PREFIXES",
+    "TOP_IGNORED",
+    "Translation",
+    "ignored",
+    "known_keys",
+]
 
 Translation = tuple[str, Callable[[Any], Any]]
 """The setting that a key is, and how its value is translated."""
@@ -39,11 +49,7 @@ def _targets(value: Any) -> Any:
     """Take the model of `{"alias": {"model": …, "hidden": …}}`."""
     if not isinstance(value, Mapping):
         return value
-    named = cast("Mapping[str, Any]", value).items()
-    return {
-        alias: cast("Mapping[str, Any]", one)["model"] if isinstance(one, Mapping) and "model" in one else one
-        for alias, one in named
-    }
+    return {alias: (mapping(one) or {}).get("model", one) for alias, one in cast("Mapping[str, Any]", value).items()}
 
 
 _FALLBACKS: dict[str, Translation] = {
@@ -95,7 +101,7 @@ _REASONS: dict[str, str] = {
         otel_tenant_destination_mode cold_storage_custom_logger logging disable_streaming_logging
         allow_dynamic_callback_disabling standard_logging_payload_excluded_fields
         global_disable_no_log_param post_call_rules pre_call_rules custom_provider_map
-        websearch_interception_params""",
+        websearch_interception_params code_interpreter_interception_params""",
     "metrics are not built yet": """prometheus_emit_input_sequence_length_label prometheus_emit_rate_limit_labels
         prometheus_emit_stream_label prometheus_exclude_labels prometheus_exclude_metrics
         prometheus_initialize_budget_metrics prometheus_latency_buckets prometheus_metrics_config
@@ -169,7 +175,7 @@ _REASONS: dict[str, str] = {
     "requests name no URL that the gateway fetches": """user_url_validation user_url_allowed_hosts
         provider_url_destination_allowed_hosts""",
     "each fallback is asked once, however many there are": "max_fallbacks enable_weighted_failover",
-    "http.first_byte_timeout and http.chunk_timeout bound a stream": "stream_timeout sse_keepalive_ping_interval_seconds",
+    "http.first_byte_timeout and http.chunk_timeout bound a stream": "stream_timeout",
     "routing by tag is not built yet": "enable_tag_filtering tag_filtering_match_any tag_routing_prefix",
     "routing by session or by group is not built yet": """deployment_affinity_ttl_seconds
         model_group_affinity_config routing_groups auto_router_capability_limit""",
@@ -179,6 +185,7 @@ _REASONS: dict[str, str] = {
     "the client is Gatewright's own": """client_ttl force_ipv4 disable_aiohttp_transport use_aiohttp_transport
         disable_aiohttp_trust_env aiohttp_trust_env http2 use_client client_session aclient_session
         router_general_settings return_response_headers""",
+    "the server sends no pings": "sse_keepalive_ping_interval_seconds",
     "errors carry the request's id in their header": "include_call_id_in_error_body expose_fallback_errors_to_caller",
     "what the provider gets is what was asked": """modify_params enable_preview_features
         disable_add_transform_inline_image_block disable_copilot_system_to_assistant disable_hf_tokenizer_download
@@ -210,6 +217,7 @@ _IGNORED_PREFIXES = {
     "maximum_": "records are not built yet",
     "password_policy_": "keys, users and teams are not built yet: master_key is the one key",
     "max_failed_login_": "keys, users and teams are not built yet: master_key is the one key",
+    "team_metadata_validation_": "keys, users and teams are not built yet: master_key is the one key",
     "failed_login_": "keys, users and teams are not built yet: master_key is the one key",
 }
 
@@ -224,13 +232,18 @@ def known_keys(section: str) -> list[str]:
     """Give the keys of a section that are understood or ignored."""
     return [*SECTIONS[section], *_IGNORED]
 
+
+def _because(reason: str, keys: str) -> dict[str, str]:
+    return dict.fromkeys(keys.split(), reason)
+
+
 TOP_IGNORED: dict[str, str] = {
-    **dict.fromkeys(("guardrails", "policies", "policy_attachments"), "guards are not built yet"),
-    **dict.fromkeys(
-        ("mcp_servers", "mcp_tools", "search_tools", "sandbox_tools", "finetune_settings", "files_settings")
-        + ("assistant_settings", "vector_store_registry", "pass_through_endpoints", "default_vertex_config")
-        + ("agents", "agent_list", "plugins", "classifier_plugin"),
+    **_because("guards are not built yet", "guardrails policies policy_attachments"),
+    **_because(
         "the server has no such routes",
+        """mcp_servers mcp_tools search_tools sandbox_tools finetune_settings files_settings assistant_settings
+        vector_store_registry pass_through_endpoints default_vertex_config agents agent_list plugins
+        classifier_plugin""",
     ),
     "callback_settings": "integrations of litellm are not called",
     "prompts": "templates are not built yet",
@@ -238,24 +251,28 @@ TOP_IGNORED: dict[str, str] = {
     "general": "it is called general_settings",
 }
 
+# What says where and as whom a deployment is asked, by its beginning.
+SETTING_PREFIXES = ("aws_", "vertex_", "azure_", "watsonx_", "s3_", "gcs_")
+
 # Of a deployment's `litellm_params`: nothing that its provider is to be sent.
 PARAMS_IGNORED: dict[str, str] = {
     "stream_timeout": "http.first_byte_timeout and http.chunk_timeout bound a stream",
-    **dict.fromkeys(("max_retries", "num_retries"), "max_retries holds for all deployments"),
-    **dict.fromkeys(("max_budget", "budget_duration"), "budgets are not built yet"),
-    **dict.fromkeys(("itpm", "otpm", "max_file_size_mb"), "limits are not built yet"),
-    **dict.fromkeys(("default_api_key_tpm_limit", "default_api_key_rpm_limit"), "limits are not built yet"),
-    **dict.fromkeys(("cooldown_time", "allowed_fails"), "the circuit breaker is not built yet"),
-    **dict.fromkeys(("tags", "tag_regex"), "routing by tag is not built yet"),
-    **dict.fromkeys(("cache_control_injection_points", "guardrails"), "it is not built yet"),
-    **dict.fromkeys(
-        ("use_in_pass_through", "use_litellm_proxy", "litellm_trace_id", "vector_store_id", "keepalive_seconds")
-        + ("configurable_clientside_auth_params", "allow_client_keepalive_override", "model_info"),
-        "the server has no use for it",
+    **_because("max_retries holds for all deployments", "max_retries num_retries"),
+    **_because("budgets are not built yet", "max_budget budget_duration"),
+    **_because(
+        "limits are not built yet", "itpm otpm max_file_size_mb default_api_key_tpm_limit default_api_key_rpm_limit"
     ),
-    **dict.fromkeys(
-        ("merge_reasoning_content_in_choices", "use_chat_completions_api", "mock_response"),
+    **_because("the circuit breaker is not built yet", "cooldown_time allowed_fails"),
+    **_because("routing by tag is not built yet", "tags tag_regex"),
+    **_because("it is not built yet", "cache_control_injection_points guardrails"),
+    **_because(
+        "the server has no use for it",
+        """use_in_pass_through use_litellm_proxy litellm_trace_id vector_store_id keepalive_seconds model_info
+        configurable_clientside_auth_params allow_client_keepalive_override""",
+    ),
+    **_because(
         "what the provider gets and gives is what was asked",
+        "merge_reasoning_content_in_choices use_chat_completions_api mock_response",
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import SecretStr
@@ -10,9 +10,10 @@ from pydantic_core import PydanticCustomError
 
 from gatewright.types.configuration import mapping
 
-__all__ = ["PREFIX", "resolved_settings", "variable_of"]
+__all__ = ["PREFIX", "Unset", "refuse", "resolved_settings", "variable_of"]
 
 PREFIX = "os.environ/"
+Path = tuple[str | int, ...]
 
 # A deployment whose key is missing says so when it is asked, and `check-config` before; its provider may need none.
 _LATER = frozenset({"api_key", "api_base", "base_url"})
@@ -28,11 +29,22 @@ def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def resolved_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+Unset = Callable[[Path, str], None]
+"""Is told of a setting, by its path, whose variable is not set."""
+
+
+def refuse(path: Path, variable: str) -> None:
+    """Make an unset variable an error that names the setting."""
+    raise PydanticCustomError(
+        "unset_variable", "the variable {variable} to be set", {"variable": variable, "path": path}
+    )
+
+
+def resolved_settings(settings: Mapping[str, Any], environ: Mapping[str, str], unset: Unset = refuse) -> dict[str, Any]:
     """Give a configuration's settings with the references in them resolved.
 
     Those of keys, of base URLs and of whatever goes to a provider are left to the deployments that use them.
-    A variable that is not set is an error that names the setting.
+    Where a variable is not set `unset(path, variable)` is told, and the value is None.
     """
     own = {name: _plain(value) for name, value in (mapping(settings.get("environment")) or {}).items()}
     known = {**{name: value for name, value in own.items() if variable_of(value) is None}, **environ}
@@ -42,9 +54,9 @@ def resolved_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -
             resolved[name] = _variables(value, environ)
         elif name == "model_list" and isinstance(value, list | tuple):
             entries = enumerate(cast("list[Any]", value))
-            resolved[name] = [_entry(entry, known, ("model_list", place)) for place, entry in entries]
+            resolved[name] = [_entry(entry, known, ("model_list", place), unset) for place, entry in entries]
         else:
-            resolved[name] = value if name == "api_keys" else _resolved(value, known, (name,))
+            resolved[name] = value if name == "api_keys" else _resolved(value, known, (name,), unset)
     return resolved
 
 
@@ -61,35 +73,36 @@ def _looked_up(value: Any, environ: Mapping[str, str]) -> Any:
     return value if variable is None else environ.get(variable)
 
 
-def _entry(entry: Any, environ: Mapping[str, str], path: tuple[str | int, ...]) -> Any:
+def _entry(entry: Any, environ: Mapping[str, str], path: Path, unset: Unset) -> Any:
     from gatewright.gateway.config import LiteLLMParams
 
     given = mapping(entry)
     if given is None:
         return entry
     params = mapping(given.get("litellm_params"))
-    resolved = {name: _resolved(value, environ, (*path, name)) for name, value in given.items() if value is not params}
+    others = ((name, value) for name, value in given.items() if value is not params)
+    resolved = {name: _resolved(value, environ, (*path, name), unset) for name, value in others}
     if params is not None:
         now = LiteLLMParams.model_fields.keys() - _LATER
         inner = (*path, "litellm_params")
         resolved["litellm_params"] = {
-            name: _resolved(value, environ, (*inner, name)) if name in now else value for name, value in params.items()
+            name: _resolved(value, environ, (*inner, name), unset) if name in now else value
+            for name, value in params.items()
         }
     return resolved
 
 
-def _resolved(value: Any, environ: Mapping[str, str], path: tuple[str | int, ...]) -> Any:
+def _resolved(value: Any, environ: Mapping[str, str], path: Path, unset: Unset) -> Any:
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
-        return {name: _resolved(one, environ, (*path, name)) for name, one in items}
+        return {name: _resolved(one, environ, (*path, name), unset) for name, one in items}
     if isinstance(value, list):
-        return [_resolved(one, environ, (*path, place)) for place, one in enumerate(cast("list[Any]", value))]
+        return [_resolved(one, environ, (*path, place), unset) for place, one in enumerate(cast("list[Any]", value))]
     variable = variable_of(value)
     if variable is None:
         return value
     if variable not in environ:
-        raise PydanticCustomError(
-            "unset_variable", "the variable {variable} to be set", {"variable": variable, "path": path}
-        )
+        unset(path, variable)
+        return None
     found = environ[variable]
     return SecretStr(found) if isinstance(value, SecretStr) else found

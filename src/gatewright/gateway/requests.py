@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
@@ -132,10 +132,28 @@ def _caller(tenant_id: str | None, user: Any, own: Mapping[str, Any]) -> Caller:
     return Caller(
         tenant_id=tenant_id,
         user=user if isinstance(user, str) else None,
-        session=own.get("session"),
-        key_id=own.get("key_id"),
-        tags=tuple(own.get("tags") or ()),
+        session=_text(own, "session"),
+        key_id=_text(own, "key_id"),
+        tags=_tags(own.get("tags")),
     )
+
+
+def _text(own: Mapping[str, Any], name: str) -> str | None:
+    value = own.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(f"{name}: expected a text, got {type(value).__name__}", param=name)
+    return value
+
+
+def _tags(tags: Any) -> tuple[str, ...]:
+    if tags is None:
+        return ()
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise BadRequest(f"tags: expected a list of texts, got {type(cast(object, tags)).__name__}", param="tags")
+    listed = tuple(cast("Iterable[Any]", tags))
+    if not all(isinstance(tag, str) for tag in listed):
+        raise BadRequest("tags: expected a list of texts", param="tags")
+    return listed
 
 
 def _options(own: Mapping[str, Any]) -> CallOptions:
@@ -150,9 +168,16 @@ def _options(own: Mapping[str, Any]) -> CallOptions:
     return CallOptions(
         max_retries=retries,
         fallbacks=None if fallbacks is None else tuple(cast("Sequence[str]", fallbacks)),
-        drop_params=own.get("drop_params"),
-        continue_streams=own.get("continue_streams"),
+        drop_params=_switch(own, "drop_params"),
+        continue_streams=_switch(own, "continue_streams"),
     )
+
+
+def _switch(own: Mapping[str, Any], name: str) -> bool | None:
+    value = own.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadRequest(f"{name}: expected True or False, got {value!r}", param=name)
+    return value
 
 
 def _timeout(value: Any) -> float | None:
@@ -165,10 +190,13 @@ def _timeout(value: Any) -> float | None:
 
 def _parse_as(params: dict[str, Any]) -> type[BaseModel] | None:
     wanted = params.get("response_format")
-    if wanted is None or not isinstance(wanted, type):
+    if wanted is None or isinstance(wanted, Mapping):
         return None
-    if not issubclass(wanted, BaseModel):
-        raise BadRequest("response_format: expected a Pydantic class or an OpenAI format", param="response_format")
+    if not (isinstance(wanted, type) and issubclass(wanted, BaseModel)):
+        raise BadRequest(
+            f'response_format: expected a Pydantic class or OpenAI\'s {{"type": …}}, got {wanted!r}',
+            param="response_format",
+        )
     params["response_format"] = response_format_of(wanted)
     return wanted
 
@@ -180,6 +208,10 @@ def _inputs(texts: Any) -> Sequence[Any]:
         raise BadRequest(f"texts: expected a text or a list of texts, got {type(texts).__name__}", param="texts")
     inputs = cast("Sequence[Any]", texts)
     for place, one in enumerate(inputs):
-        if not isinstance(one, str | list):
+        if not (isinstance(one, str) or _is_tokens(one)):
             raise BadRequest(f"texts[{place}]: expected a text, got {type(one).__name__}", param=f"texts[{place}]")
     return inputs
+
+
+def _is_tokens(one: Any) -> bool:
+    return isinstance(one, list) and all(type(token) is int for token in cast("list[Any]", one))

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from concurrent.futures import CancelledError as FutureCancelled
-from concurrent.futures import Future
 from typing import Any, Self, cast
 
 from gatewright.errors import CallCancelled, GatewayError
 from gatewright.gateway.handover import BlockingHandover, LoopHandover
 from gatewright.gateway.home import HomeLoop
+from gatewright.gateway.submission import LoopEnded, Submission
+from gatewright.gateway.under_way import Reader
 from gatewright.pipeline.reply import Reply
+from gatewright.pipeline.settling import keep_settling
 from gatewright.types.responses import GenerateResponse
 from gatewright.types.results import Answer, Chunk, ToolCall
 from gatewright.types.usage import Usage
 
 __all__ = ["GenerateStream"]
 
-Open = Callable[[], Awaitable[Reply[Chunk, Answer]]]
+_BLOCKING = object()
+
+Open = Callable[[Reader], Awaitable[Reply[Chunk, Answer]]]
 Respond = Callable[[Reply[Chunk, Answer]], GenerateResponse]
 
 
@@ -39,9 +43,12 @@ class GenerateStream:
         self._respond = respond
         self._reply: Reply[Chunk, Answer] | None = None
         self._handover: BlockingHandover | LoopHandover | None = None
-        self._pump: Future[None] | None = None
+        self._pump: Submission[None] | None = None
+        self._place: object = None  # the loop on which it is read, or `_BLOCKING`
+        self._reading = threading.Lock()
         self._ready: deque[Chunk] = deque()
         self._said: list[str] = []
+        self._begun = False
         self._over = False
         self._response: GenerateResponse | None = None
 
@@ -142,48 +149,88 @@ class GenerateStream:
         """Wait for the next chunks; False at the end."""
         if self._over:
             return False
-        if self._handover is None and (self._reply is not None or await self._home.arrive()):
-            return await self._more_at_home()
-        if self._handover is None:
-            self._handover = LoopHandover(self._home)
-            self._start(self._handover)
-        assert isinstance(self._handover, LoopHandover)
-        return self._take(await self._handover.get())
-
-    async def _more_at_home(self) -> bool:
+        self._claim(asyncio.get_running_loop())
         try:
-            if self._reply is None:
-                self._reply = await self._open()
-            batch = await self._reply.batch()
+            if self._handover is None and (self._reply is not None or await self._home.arrive()):
+                return await self._more_at_home()
+            while True:
+                handover = self._handover or self._start(LoopHandover(), asyncio.current_task())
+                assert isinstance(handover, LoopHandover)
+                item = await handover.get()
+                if not self._begins_anew(item):
+                    return self._take(item)
+                await asyncio.to_thread(self._move)
         except BaseException:
-            self._over = True
+            self._break_off()
             raise
-        if batch:
-            self._ready.extend(batch)
-            return True
-        self._over = True
-        if self._reply.outcome is not None and self._reply.outcome.state == "completed":
-            self._response = self._respond(self._reply)
-        return False
+        finally:
+            self._reading.release()
 
     def _more_blocking(self) -> bool:
         if self._over:
             return False
         self._home.refuse_here()
-        if self._handover is None:
-            self._handover = BlockingHandover(self._home)
-            self._start(self._handover)
-        if not isinstance(self._handover, BlockingHandover):
-            raise RuntimeError("this stream is being read in `async for`: go on in that")
-        return self._take(self._handover.get())
+        self._claim(_BLOCKING)
+        try:
+            while True:
+                handover = self._handover or self._start(BlockingHandover(), threading.get_ident())
+                assert isinstance(handover, BlockingHandover)
+                item = handover.get()
+                if not self._begins_anew(item):
+                    return self._take(item)
+                self._move()
+        except BaseException:
+            self._break_off()
+            raise
+        finally:
+            self._reading.release()
 
-    def _start(self, handover: BlockingHandover | LoopHandover) -> None:
+    def _claim(self, place: object) -> None:
+        """Let one reader in at a time, and all of them in the way and on the loop of the first."""
+        if not self._reading.acquire(blocking=False):
+            raise RuntimeError("this stream is being read by another task or thread: give each a stream of its own")
+        if self._place is None:
+            self._place = place
+        elif self._place is not place:
+            self._reading.release()
+            began = "in a blocking `for`" if self._place is _BLOCKING else "in `async for` on another event loop"
+            if self._place is not _BLOCKING and place is _BLOCKING:
+                began = "in `async for`"
+            raise RuntimeError(f"the reading of this stream began {began}: go on there, or ask for another stream")
+
+    async def _more_at_home(self) -> bool:
+        if self._reply is None:
+            self._reply = await self._open(asyncio.current_task())
+            if self._over:
+                raise CallCancelled("the stream was closed while it was being read")
+        batch = await self._reply.batch()
+        if batch:
+            self._ready.extend(batch)
+            return True
+        self._over = True
+        self._response = _response(self._reply, self._respond)
+        return False
+
+    def _start(self, handover: Any, reader: Reader) -> BlockingHandover | LoopHandover:
         # The task knows the handover, not the stream: a stream that nobody holds any more can end it.
         open_, respond = self._open, self._respond
-        self._pump = self._home.submit(lambda: _fill(handover, open_, respond))
+        self._handover = handover
+        self._pump = self._home.submit(lambda: _fill(handover, open_, respond, reader))
+        handover.follow(self._pump)
+        return handover
+
+    def _begins_anew(self, item: Any) -> bool:
+        """Say whether the gateway's home ended before the first chunk, and the next home is to be asked."""
+        return isinstance(item, LoopEnded) and not self._begun and not self._over
+
+    def _move(self) -> None:
+        assert self._pump is not None
+        self._home.await_move(self._pump.loop)
+        self._handover = None
 
     def _take(self, item: Any) -> bool:
         if isinstance(item, list):
+            self._begun = True
             self._ready.extend(cast("list[Chunk]", item))
             return True
         self._over = True
@@ -193,30 +240,28 @@ class GenerateStream:
         return False
 
     async def aclose(self) -> None:
-        """Stop: what has not ended is cancelled at the provider too."""
-        was_over, self._over = self._over, True
-        self._ready.clear()
-        if self._reply is not None and self._home.loop is asyncio.get_running_loop():
+        """Stop: what has not ended is cancelled at the provider too, and has ended when this returns."""
+        if self._over:
+            return
+        self._break_off()
+        if self._pump is not None:
+            with contextlib.suppress(GatewayError):
+                await self._pump.wait_async()
+        elif self._reply is not None and self._place is asyncio.get_running_loop():
             await self._reply.aclose()
-        elif self._pump is not None and not was_over:
-            self._pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError, FutureCancelled, GatewayError):
-                await asyncio.wrap_future(self._pump)
-        elif self._reply is not None:
-            self._abandon()
 
     def close(self) -> None:
-        """Do the same from blocking code; on the home loop itself the cancelling goes on in the background."""
-        was_over, self._over = self._over, True
-        self._ready.clear()
-        if not was_over:
-            self._abandon()
+        """Do the same from blocking code, where the cancelling goes on in the background."""
+        if not self._over:
+            self._break_off()
 
-    def _abandon(self) -> None:
+    def _break_off(self) -> None:
+        self._over = True
+        self._ready.clear()
         if self._pump is not None:
             self._pump.cancel()
         elif (reply := self._reply) is not None and not reply.settled:
-            self._home.call_soon(lambda: _close_soon(reply))
+            self._home.call_soon(lambda: None if reply.settled else keep_settling(reply.aclose()))
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +277,7 @@ class GenerateStream:
 
     def __del__(self) -> None:
         if not self._over:
-            self._abandon()
+            self._break_off()
 
 
 class _Chunks(AsyncIterator[Chunk], Iterator[Chunk]):
@@ -260,25 +305,22 @@ class _Chunks(AsyncIterator[Chunk], Iterator[Chunk]):
         return chunk
 
 
-async def _fill(handover: BlockingHandover | LoopHandover, open_: Open, respond: Respond) -> None:
+async def _fill(handover: BlockingHandover | LoopHandover, open_: Open, respond: Respond, reader: Reader) -> None:
     """Read a whole stream at home and hand it over; its end is the response, or the error."""
     try:
-        reply = await open_()
+        reply = await open_(reader)
         async with reply:
             while batch := await reply.batch():
                 await handover.put(batch)
-        handover.end(respond(reply))
+        handover.end(_response(reply, respond))
     except Exception as error:  # noqa: BLE001 - it is raised to the reader
         handover.end(error)
-    except BaseException:
-        handover.end(CallCancelled("the stream was closed, or its gateway or event loop"))
-        raise
 
 
-_closing: set[asyncio.Task[None]] = set()
-
-
-def _close_soon(reply: Reply[Any, Any]) -> None:
-    task = asyncio.get_running_loop().create_task(reply.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+def _response(reply: Reply[Chunk, Answer], respond: Respond) -> GenerateResponse:
+    """Make the response of a stream that ended well; one that was closed meanwhile did not."""
+    outcome = reply.outcome
+    if outcome is None or outcome.state != "completed":
+        error = outcome.error if outcome is not None else None
+        raise error or CallCancelled("the stream was closed before its end")
+    return respond(reply)

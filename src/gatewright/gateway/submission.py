@@ -10,11 +10,19 @@ from typing import Any, Generic, TypeVar
 
 from gatewright.errors import CallCancelled
 
-__all__ = ["LOOK_SECONDS", "Liveness", "Submission"]
+__all__ = ["LOOK_SECONDS", "Liveness", "LoopEnded", "Submission"]
 
 T = TypeVar("T")
+ENDED = "the call was cut off: the event loop on which its gateway lived has ended, or stands still"
 LOOK_SECONDS = 1.0
 """How often whoever waits looks whether the loop that is to answer still runs."""
+
+
+class LoopEnded(CallCancelled):
+    """The work was cancelled, or never began, with nobody asking for that: its loop has ended, or is about to."""
+
+    def __init__(self, message: str = ENDED, **context: Any) -> None:
+        super().__init__(message, **context)
 
 
 class Liveness:
@@ -26,19 +34,20 @@ class Liveness:
         self._loop = loop
         self._missed = False
 
-    def look(self) -> None:
-        """Raise `CallCancelled` where the loop is closed, or stood still this time and the last."""
+    def lost(self) -> bool:
+        """Say whether the loop is closed, or stands still now and did the last time."""
         if self._loop.is_running():
             self._missed = False
-        elif self._missed or self._loop.is_closed():
-            raise CallCancelled("the call was cut off: the event loop on which its gateway lives has ended")
-        else:
-            # Between two `run_until_complete` a loop stands still for a moment only.
-            self._missed = True
+            return False
+        # Between two `run_until_complete` a loop stands still for a moment only.
+        missed, self._missed = self._missed, True
+        return missed or self._loop.is_closed()
 
 
 class Submission(Generic[T]):
-    """A coroutine that is made and run on `loop`; `future` has its result, and `CallCancelled` where it was cancelled.
+    """A coroutine that is made and run on `loop`; `future` has its result.
+
+    Where `cancel` ended it that is `CallCancelled`, where it was cancelled otherwise `LoopEnded`.
 
     Unlike with `run_coroutine_threadsafe`, the future ends when the work has really ended, a cancelled one too, and
     a loop that ends before the work began leaves no coroutine behind that was never awaited.
@@ -56,7 +65,7 @@ class Submission(Generic[T]):
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         if self._cancelled:
-            self.future.set_exception(_cancelled())
+            self.future.set_exception(CallCancelled("the call was cancelled"))
             return
         self._task = self.loop.create_task(work())
         self._task.add_done_callback(self._ended)
@@ -64,7 +73,7 @@ class Submission(Generic[T]):
     def _ended(self, task: asyncio.Task[T]) -> None:
         self._task = None
         if task.cancelled():
-            self.future.set_exception(_cancelled())
+            self.future.set_exception(CallCancelled("the call was cancelled") if self._cancelled else LoopEnded())
         elif (error := task.exception()) is not None:
             self.future.set_exception(error)
         else:
@@ -80,7 +89,8 @@ class Submission(Generic[T]):
                 except TimeoutError:  # the waiting's, or the work's own
                     if self.future.done():
                         return self.future.result()
-                    liveness.look()
+                    if liveness.lost():
+                        raise LoopEnded from None
         finally:
             self.cancel()
 
@@ -90,7 +100,8 @@ class Submission(Generic[T]):
         ended = asyncio.wrap_future(self.future)
         try:
             while not (await asyncio.wait((ended,), timeout=LOOK_SECONDS))[0]:
-                liveness.look()
+                if liveness.lost():
+                    raise LoopEnded
             return ended.result()
         finally:
             ended.cancel()
@@ -107,7 +118,3 @@ class Submission(Generic[T]):
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
-
-
-def _cancelled() -> CallCancelled:
-    return CallCancelled("the call was cancelled: by its caller, or with its gateway or its event loop")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from gatewright.gateway.config import LiteLLMParams, ModelEntry
-from gatewright.gateway.litellm_keys import PARAMS_IGNORED, PARAMS_KNOWN
+from gatewright.gateway.litellm_keys import PARAMS_IGNORED, PARAMS_KNOWN, SETTING_PREFIXES
 from gatewright.types.configuration import mapping, nearest
 
 __all__ = ["Models"]
@@ -81,7 +81,11 @@ class Models:
             self._note(path, "ignored", PARAMS_IGNORED[key])
             return
         known = [*LiteLLMParams.model_fields, *PARAMS_KNOWN]
-        near = [] if key in known else difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        near = (
+            []
+            if key in known or key.startswith(SETTING_PREFIXES)
+            else difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        )
         if near:
             self._note(path, "unknown", f"it is sent to the provider as it is; did you mean {near[0]}?")
 

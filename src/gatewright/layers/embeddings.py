@@ -36,15 +36,16 @@ class EmbeddingsLayer:
         request = call.request
         if not isinstance(request, EmbedRequest):
             return await proceed(call)
-        limit = self._limit_of(request.model)
-        if len(request.inputs) <= limit:
+        count = len(request.inputs)
+        limit = self._limit_of(request.model) if count > 1 else count  # to know it all deployments are looked at
+        if count <= limit:
             reply = await proceed(call)
             async with reply:
                 whole = await reply.value()
-            return _reply(whole, [whole], reply.attempts)
-        pieces = [request.inputs[start : start + limit] for start in range(0, len(request.inputs), limit)]
+            return _reply(call, [whole], reply.attempts)
+        pieces = [request.inputs[start : start + limit] for start in range(0, count, limit)]
         parts = await self._ask(call, request, pieces, proceed)
-        return _reply(parts[0][0], [part for part, _ in parts], sum(attempts for _, attempts in parts))
+        return _reply(call, [part for part, _ in parts], sum(attempts for _, attempts in parts))
 
     async def _ask(
         self, call: Call, request: EmbedRequest, pieces: Sequence[Sequence[Any]], proceed: Handler
@@ -67,20 +68,29 @@ class EmbeddingsLayer:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _reply(first: Embeddings, parts: Sequence[Embeddings], attempts: int) -> Reply[Any, Embeddings]:
+def _reply(call: Call, parts: Sequence[Embeddings], attempts: int) -> Reply[Any, Embeddings]:
+    first = parts[0]
     usage = first.usage
     for part in parts[1:]:
         usage += part.usage
     costs = [part.cost_usd for part in parts]
     whole = msgspec.structs.replace(
         first,
-        vectors=[unit(vector) for part in parts for vector in part.vectors],
+        vectors=[vector for part in parts for vector in _units(call, part)],
         usage=usage,
         cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
     )
     reply = Reply.whole(whole)
     reply.attempts = attempts
     return reply
+
+
+def _units(call: Call, part: Embeddings) -> list[Vector]:
+    try:
+        return [unit(vector) for vector in part.vectors]
+    except InvalidProviderResponse as error:
+        error.provider, error.model, error.request_id = part.provider, part.model, call.id
+        raise
 
 
 def unit(vector: Vector) -> Vector:

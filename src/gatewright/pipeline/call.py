@@ -26,6 +26,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: tuple[str, ...] | None = None
     drop_params: bool | None = None
     continue_streams: bool | None = None
+    deduplicate: bool | None = None
 
 
 AS_CONFIGURED = CallOptions()

@@ -9,8 +9,23 @@ from typing import Any
 import msgspec
 
 from gatewright.errors import GatewayError
+from gatewright.pipeline.settling import Ending
 
-__all__ = ["AttemptEnded", "CallSettled", "CallStarted", "Emit", "Event", "Events", "Fallback", "RetryScheduled"]
+__all__ = [
+    "AttemptEnded",
+    "BreakerChanged",
+    "CallAdmitted",
+    "CallQueued",
+    "CallSettled",
+    "CallShared",
+    "CallStarted",
+    "Emit",
+    "Event",
+    "Events",
+    "Fallback",
+    "RetryScheduled",
+    "StreamEnded",
+]
 
 log = logging.getLogger("gatewright.events")
 
@@ -28,12 +43,26 @@ class CallStarted(Event, frozen=True, kw_only=True):
 
 
 class AttemptEnded(Event, frozen=True, kw_only=True):
-    """One attempt at one deployment ended: with a reply that began (`error` is None) or with an error."""
+    """One attempt at one deployment ended: with a reply that began (`error` is None) or with an error.
+
+    `streamed` says that the reply has begun only: `seconds` is the time to its first chunk, and `StreamEnded` follows.
+    """
 
     deployment_id: str
     provider: str
     seconds: float
     error: GatewayError | None = None
+    streamed: bool = False
+
+
+class StreamEnded(Event, frozen=True, kw_only=True):
+    """A stream that an attempt began has ended, `seconds` after the attempt was made; `error` where it failed."""
+
+    deployment_id: str
+    provider: str
+    seconds: float
+    state: Ending
+    error: BaseException | None = None
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
@@ -50,6 +79,42 @@ class Fallback(Event, frozen=True, kw_only=True):
     source: str
     target: str
     error: GatewayError
+
+
+class BreakerChanged(Event, frozen=True, kw_only=True):
+    """A deployment's circuit breaker went from one state to another; it is no single call's doing.
+
+    `open_for` is seconds until the first probe where it opened, None where someone opened it by hand or it did not.
+    """
+
+    call_id: str = ""
+    deployment_id: str
+    provider: str
+    before: str
+    after: str
+    reason: str
+    open_for: float | None = None
+
+
+class CallShared(Event, frozen=True, kw_only=True):
+    """A call was found to be the same as `with_call`, whose answer it shares."""
+
+    with_call: str
+
+
+class CallQueued(Event, frozen=True, kw_only=True):
+    """A call waits for room at `limit`, `position`th of its tenant's there, for some `expected_wait` seconds."""
+
+    limit: str
+    position: int
+    expected_wait: float
+
+
+class CallAdmitted(Event, frozen=True, kw_only=True):
+    """A call that waited for room, at `limit` at the first, may go, after `waited` seconds."""
+
+    limit: str
+    waited: float
 
 
 class CallSettled(Event, frozen=True, kw_only=True):

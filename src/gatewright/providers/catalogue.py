@@ -14,7 +14,8 @@ class WireSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `unsupported` are OpenAI's parameters that it does not know, `renamed` those that it knows by another name.
     `embed_batch` is the most inputs that one embeddings request may have; `base64` says whether it can send
-    vectors as base64, `stream_usage` whether it must be asked for the usage of a stream.
+    vectors as base64, `vectors` what that is of (`f`: 32-bit floats, `b`: signed bytes), `stream_usage` whether it must
+    be asked for the usage of a stream.
     """
 
     name: str
@@ -27,6 +28,7 @@ class WireSpec(msgspec.Struct, frozen=True, kw_only=True):
     renamed: dict[str, str] = {}
     embed_batch: int = 512
     base64: bool = False
+    vectors: Literal["f", "b"] = "f"
     stream_usage: bool = True
 
 
@@ -107,6 +109,7 @@ WIRE_PROVIDERS: dict[str, WireSpec] = {
                 "prediction", "modalities", "audio", "store", "service_tier", "verbosity", "tools", "tool_choice"
             )
             | _without("parallel_tool_calls", "n", "seed", "stop", "logit_bias", "logprobs", "top_logprobs", "user"),
+            vectors="b",
             stream_usage=False,
         ),
         WireSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from gatewright.errors import ConfigurationError
@@ -14,6 +15,8 @@ __all__ = ["Lanes", "ProviderFactory", "lane_of"]
 
 ProviderFactory = Callable[[Deployment], Provider]
 """Makes a provider of your own for a deployment."""
+
+log = logging.getLogger("gatewright.lanes")
 
 UNLIMITED = 1_000_000
 
@@ -73,12 +76,12 @@ class Lanes:
 
     def embed_limit(self, deployment: Deployment) -> int:
         """Give how many inputs one embeddings request may have."""
-        spec = wire_spec(deployment.provider)
         own = deployment.settings.get("embed_batch")
         if isinstance(own, int) and own > 0:
             return own
         if deployment.provider in ("simulator", "local") or deployment.provider in self._own:
             return UNLIMITED
+        spec = wire_spec(deployment.provider)
         return spec.embed_batch if spec is not None else 96
 
     def _make(self, deployment: Deployment) -> Provider:
@@ -117,11 +120,13 @@ class Lanes:
     async def aclose(self) -> None:
         """Close all providers and all connections; those that are asked again are made anew."""
         providers, self._providers = list(self._providers.values()), {}
-        for provider in providers:
-            await provider.aclose()
-        for http in (self._http, self._http2):
-            if http is not None:
-                await http.aclose()
+        for closable in (*providers, self._http, self._http2):
+            if closable is None:
+                continue
+            try:
+                await closable.aclose()
+            except Exception:
+                log.exception("closing %s failed", type(closable).__name__)
 
     def abandon(self) -> None:
         """Let go of all connections without their loop."""

@@ -13,7 +13,7 @@ from gatewright.errors import ConfigurationError, redact
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["SECRET_WORDS", "Config", "explain", "is_secret", "mapping", "nearest"]
+__all__ = ["SECRET_WORDS", "Config", "explain", "is_secret", "mapping", "nearest", "written_path"]
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential", "authorization")
 MAX_SHOWN = 80
@@ -32,7 +32,7 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigurationError(explain(error, type(self), values)) from None
 
-    # As BaseModel's own: pydantic then makes the inner parts without it, so a fault is reported once, by its whole path.
+    # As BaseModel's own: pydantic makes the inner parts without it, so a fault is told once, by its whole path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
@@ -78,13 +78,14 @@ def explain(
 
 def _worded(fault: ErrorDetails, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
     loc = fault["loc"] or tuple(fault.get("ctx", {}).get("path", ()))
-    path = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc).replace(".[", "[")
-    path = _written(path, origins) or cls.__name__
+    path = written_path(loc, origins) or cls.__name__
     if fault["type"] == "extra_forbidden":
         near = nearest(str(loc[-1]), _names_at(cls, loc[:-1]))
         return f"{path}: there is no such setting" + (f"; did you mean {near}?" if near else "")
+    if fault["type"] == "missing":
+        return f"{path}: it is missing"
     expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    shown = _shown(loc, values)
+    shown = None if fault["type"] == "unset_variable" else _shown(loc, values)
     return f"{path}: expected {expected}" + (f", got {shown}" if shown else "")
 
 
@@ -101,8 +102,9 @@ def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _written(path: str, origins: Mapping[str, str]) -> str:
-    """Give the path under which a setting was written: by the longest part of it that `origins` has."""
+def written_path(loc: Sequence[int | str], origins: Mapping[str, str]) -> str:
+    """Give the path under which the setting at `loc` was written: by the longest part of it that `origins` has."""
+    path = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc).replace(".[", "[")
     start = max((own for own in origins if path == own or path.startswith((own + ".", own + "["))), key=len, default="")
     return origins[start] + path[len(start) :] if start else path
 

@@ -21,12 +21,14 @@ FAULTS = (AuthenticationFailed, ConnectionFailed, InvalidProviderResponse, Provi
 
 def is_fault(error: BaseException) -> bool:
     """Whether an error says that the deployment, not the caller or the gateway, is at fault."""
-    return isinstance(_origin(error), FAULTS)
+    origin = _origin(error)
+    return isinstance(origin, FAULTS) and origin.asked
 
 
 def is_rate_limit(error: BaseException) -> bool:
     """Whether an error says that the deployment has no room at present."""
-    return isinstance(_origin(error), RateLimited)
+    origin = _origin(error)
+    return isinstance(origin, RateLimited) and origin.asked
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -43,9 +43,11 @@ class SlidingWindow:
     def advance(self, now: float) -> None:
         """Drop what is older than the window."""
         newest = int(now / self._part)
+        if newest <= self._newest:
+            return
         for part in range(max(self._newest + 1, newest - PARTS + 1), newest + 1):
             place = part % PARTS
             self.failed -= self._failed[place]
             self.succeeded -= self._succeeded[place]
             self._failed[place] = self._succeeded[place] = 0
-        self._newest = max(self._newest, newest)
+        self._newest = newest

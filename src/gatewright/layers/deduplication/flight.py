@@ -94,6 +94,10 @@ class Flight:
         self._drop()
         return chunks
 
+    def unread(self, member: Member) -> bool:
+        """Whether there are chunks that a member has not had."""
+        return member.next < self._dropped + len(self._chunks)
+
     def land(self) -> None:
         """Say that the answer is complete."""
         if self.state == "flying":

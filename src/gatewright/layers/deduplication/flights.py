@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from gatewright.layers.deduplication.flight import Departure, Flight, Member
 
@@ -36,6 +37,9 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(self._by_key.values())
 
     @property
     def landed_chunks(self) -> int:

@@ -21,6 +21,8 @@ TOKENS_PER_MESSAGE = 4
 TOKENS_PER_ATTACHMENT = 800
 
 UNKNOWN_OUTPUT = 256.0
+# OpenAI's own bound on `n`: what asks for more is refused there, and is not to drain a shared limit until then.
+MOST_ANSWERS = 128
 SMALLEST_STEP = 0.05
 
 
@@ -109,7 +111,7 @@ class OutputEstimator:
         """Give the output tokens to reserve, never more than `max_tokens`."""
         known = self._seen.get((tenant, model)) or self._seen.get(model)
         expected = math.exp(known.log) if known is not None else UNKNOWN_OUTPUT
-        return round(expected if max_tokens is None else min(expected, max_tokens))
+        return round(expected if max_tokens is None else max(0, min(expected, max_tokens)))
 
     def learn(self, tenant: str | None, model: str, output_tokens: int) -> None:
         """Take in what a completed call used."""
@@ -134,4 +136,5 @@ def estimated_tokens(request: GenerateRequest, estimator: OutputEstimator, tenan
     maximum = asked if isinstance(asked, int) else None
     answers = request.params.get("n")
     expected = estimator.estimate(tenant, request.model, maximum)
-    return prompt_tokens(request) + expected * (answers if isinstance(answers, int) and answers > 0 else 1)
+    number = min(answers, MOST_ANSWERS) if isinstance(answers, int) and answers > 0 else 1
+    return prompt_tokens(request) + expected * number

@@ -30,6 +30,7 @@ from typing import Any
 
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.lanes import Entry, Gate, Lane, Line, Ticket, compact, surface
+from gatewright.layers.rate_limiter.outlook import expected_wait, position
 from gatewright.layers.rate_limiter.roster import Roster
 
 __all__ = ["Admit", "FairQueue", "Gate", "Ticket"]
@@ -78,11 +79,12 @@ class FairQueue:
         priority: int = 0,
     ) -> Ticket:
         """Let a call wait; `RateLimited` if the queue, or a gate's part of it, is full."""
-        self._refuse_if_full(gates, now)
+        self._refuse_if_full(gates, cost, now)
         lane = self._roster.lane(priority, tenant, weight, gates)
         ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, next(self._numbers))
         lane.tickets.append(ticket)
         lane.length += 1
+        lane.cost += ticket.cost
         self._size += 1
         for line in lane.lines:
             line.calls += 1
@@ -149,38 +151,30 @@ class FairQueue:
 
     def position(self, ticket: Ticket) -> int:
         """Give a call's place among its tenant's calls of the same gates: 1 is the next; 0 if it does not wait."""
-        if not ticket.waiting:
-            return 0
-        return 1 + sum(1 for _ in ticket.lane.ahead_of(ticket))
+        return position(ticket)
 
     def expected_wait(self, ticket: Ticket, now: float) -> float:
         """Estimate the seconds until a call goes, if everyone who waits stays and nobody more urgent comes."""
-        if not ticket.waiting:
-            return 0.0
-        lane = ticket.lane
-        calls, cost = 1, ticket.cost
-        for other in lane.ahead_of(ticket):
-            calls += 1
-            cost += other.cost
+        return expected_wait(ticket, now)
+
+    def newcomers_wait(self, gates: Sequence[Gate], cost: float, now: float) -> float:
+        """Estimate the seconds until a call goes that comes after all who wait before these gates."""
         wait = 0.0
-        for line in lane.lines:
-            share = lane.shares.get(line)
-            sharers = max(1.0, share.contest.weight / share.weight) if share is not None else line.lanes
-            wait = max(
-                wait, line.gate.drain_time(min(line.calls, calls * sharers), min(line.cost, cost * sharers), now)
-            )
+        for gate in gates:
+            line = self._lines.get(gate)
+            calls, costs = (line.calls, line.cost) if line is not None else (0, 0.0)
+            wait = max(wait, gate.drain_time(calls + 1, costs + cost, now, cost))
         return wait
 
-    def _refuse_if_full(self, gates: Sequence[Gate], now: float) -> None:
+    def _refuse_if_full(self, gates: Sequence[Gate], cost: float, now: float) -> None:
         for gate in gates:
             line = self._lines.get(gate)
             waiting = line.calls if line is not None else 0
             if waiting >= gate.max_waiting:
-                cost = line.cost if line is not None else 0.0
-                wait = gate.drain_time(waiting + 1, cost + 1.0, now)
+                wait = self.newcomers_wait((gate,), cost, now)
                 raise RateLimited(f"the queue of {gate!r} is full: {waiting} calls wait", retry_after=wait)
         if self._size >= self.max_size:
-            wait = max((gate.drain_time(1.0, 1.0, now) for gate in gates), default=0.0)
+            wait = self.newcomers_wait(gates, cost, now)
             raise RateLimited(f"the queue is full: {self._size} calls wait", retry_after=wait)
 
     def _close(self, lane: Lane) -> None:
@@ -278,6 +272,7 @@ class FairQueue:
         ticket.waiting = False
         lane = ticket.lane
         lane.length -= 1
+        lane.cost -= ticket.cost
         self._size -= 1
         for line in lane.lines:
             line.calls -= 1

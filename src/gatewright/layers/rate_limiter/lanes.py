@@ -26,8 +26,8 @@ class Gate(Protocol):
         """How many calls may wait for it."""
         ...
 
-    def drain_time(self, calls: float, tokens: float, now: float) -> float:
-        """Give the seconds in which it lets so many calls of so many tokens in all pass."""
+    def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
+        """Give the seconds in which it lets so many calls of so many tokens in all pass, `last` of them the last's."""
         ...
 
 
@@ -127,6 +127,7 @@ class Lane:
     __slots__ = (
         "came_from",
         "contends_at",
+        "cost",
         "entry",
         "key",
         "length",
@@ -150,6 +151,7 @@ class Lane:
         self.shares = shares
         self.tickets: deque[Ticket] = deque()
         self.length = 0
+        self.cost = 0.0
         self.entry: Entry | None = None
         self.parked_at: Line | None = None
         self.came_from: Line | None = None
@@ -182,10 +184,12 @@ class Lane:
                 share.leave()
 
     def drop_cancelled(self) -> None:
-        """Keep a waiting call in front, and the cancelled ones fewer than twice the waiting."""
+        """Keep a waiting call in front and at the back, and the cancelled ones fewer than twice the waiting."""
         tickets = self.tickets
         while tickets and not tickets[0].waiting:
             tickets.popleft()
+        while tickets and not tickets[-1].waiting:
+            tickets.pop()
         if len(tickets) > 3 * self.length + 8:
             self.tickets = deque(ticket for ticket in tickets if ticket.waiting)
 

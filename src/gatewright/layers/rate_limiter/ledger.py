@@ -78,6 +78,8 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float) -> Reservati
         maximum = limit.config.max_concurrent
         if maximum is not None and limit.in_flight >= maximum:
             return math.inf
+        if limit.paused_until > now:
+            wait = max(wait, limit.paused_until - now)
         if (bucket := limit.requests) is not None:
             requests.append(bucket)
             if (missing := bucket.time_until(1.0, now)) > wait:

@@ -17,10 +17,11 @@ class Limit:
     """The buckets and permits of one scope, such as `"tenant:acme"`.
 
     `shared` says whether several tenants use it, which decides who may be held up by whoever waits for it.
-    `pinned` counts the queues that refer to it: while there are any, it must not be forgotten.
+    `pinned` counts the queues that refer to it: while there are any, it must not be forgotten. Nothing passes before
+    `paused_until`, whatever the limit is made of.
     """
 
-    __slots__ = ("_held_for", "config", "in_flight", "pinned", "requests", "scope", "shared", "tokens")
+    __slots__ = ("_held_for", "config", "in_flight", "paused_until", "pinned", "requests", "scope", "shared", "tokens")
 
     def __init__(self, scope: str, config: RateLimitConfig, now: float, *, shared: bool = False) -> None:
         self.scope = scope
@@ -30,6 +31,7 @@ class Limit:
         self.tokens: Bucket | None = None
         self.in_flight = 0
         self.pinned = 0
+        self.paused_until = -math.inf
         self._held_for = 0.0
         self.change(config, now)
 
@@ -53,19 +55,24 @@ class Limit:
         maximum = self.config.max_concurrent
         if maximum is not None and self.in_flight >= maximum:
             return math.inf
+        if self.paused_until > now:
+            wait = self.paused_until - now
         if self.requests is not None:
-            wait = self.requests.time_until(1.0, now)
+            wait = max(wait, self.requests.time_until(1.0, now))
         if self.tokens is not None:
             wait = max(wait, self.tokens.time_until(tokens, now))
         return wait
 
-    def drain_time(self, calls: float, tokens: float, now: float) -> float:
-        """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told."""
-        wait = 0.0
+    def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
+        """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told.
+
+        The last is of `last` tokens: one above the burst begins when the bucket is full.
+        """
+        wait = max(0.0, self.paused_until - now)
         if self.requests is not None:
-            wait = self.requests.drain_time(calls, now)
+            wait = max(wait, self.requests.drain_time(calls, now))
         if self.tokens is not None:
-            wait = max(wait, self.tokens.drain_time(tokens, now))
+            wait = max(wait, self.tokens.drain_time(tokens - max(0.0, last - self.tokens.burst), now))
         maximum = self.config.max_concurrent
         if maximum is not None:
             wait = max(wait, (self.in_flight + calls - maximum) * self._held_for / maximum)
@@ -78,6 +85,7 @@ class Limit:
 
     def pause_until(self, time: float, now: float) -> None:
         """Obey a provider's `Retry-After`: nothing until `time`, then one request and on from there by the rate."""
+        self.paused_until = max(self.paused_until, time)
         if self.requests is not None:
             self.requests.correct(1.0, now)
             self.requests.pause_until(time, now)
@@ -96,6 +104,7 @@ class Limit:
         return (
             not self.in_flight
             and not self.pinned
+            and now >= self.paused_until
             and (self.requests is None or self.requests.is_full(now))
             and (self.tokens is None or self.tokens.is_full(now))
         )

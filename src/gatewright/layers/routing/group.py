@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Collection, Sequence
 
+from gatewright.layers.routing.retries import RetryBudget
 from gatewright.layers.routing.state import DeploymentGate, DeploymentState
 from gatewright.layers.routing.strategies import Eligible, StrategyName, make_strategy
 from gatewright.types.deployment import Deployment
@@ -17,9 +18,12 @@ GateOf = Callable[[Deployment], DeploymentGate | None]
 
 
 class Group:
-    """Chooses among its deployments: the first tier that has one to offer, and within it by the strategy."""
+    """Chooses among its deployments: the first tier that has one to offer, and within it by the strategy.
 
-    __slots__ = ("_strategies", "_tier_of", "name", "states")
+    `budget` is what its retries are paid from; the router gives it one when it is first asked.
+    """
+
+    __slots__ = ("_strategies", "_tier_of", "budget", "name", "states")
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Group:
         gate_of: GateOf | None = None,
     ) -> None:
         self.name = name
+        self.budget: RetryBudget | None = None
         self.states = [DeploymentState(deployment) for deployment in deployments]
         if gate_of is not None:
             for state in self.states:
@@ -41,11 +46,12 @@ class Group:
 
     def pick(self, tried: Collection[str], now: float) -> DeploymentState | None:
         """Give a deployment that was not tried and may be asked now, one with room if there is any; else None."""
-        chosen = self._first(lambda state: state.free_at(now) <= now and state.deployment.id not in tried)
+        chosen = self._first(lambda state: state.free_at(now) <= now and state.deployment.id not in tried, now)
         if chosen is None or chosen.has_room(now):
             return chosen
         with_room = self._first(
-            lambda state: state.free_at(now) <= now and state.deployment.id not in tried and state.has_room(now)
+            lambda state: state.free_at(now) <= now and state.deployment.id not in tried and state.has_room(now),
+            now,
         )
         return with_room or chosen
 
@@ -54,9 +60,9 @@ class Group:
         left = [state for state in self.states if state.deployment.id not in tried]
         return min(left, key=lambda state: state.free_at(now), default=None)
 
-    def _first(self, eligible: Eligible) -> DeploymentState | None:
+    def _first(self, eligible: Eligible, now: float) -> DeploymentState | None:
         for strategy in self._strategies:
-            state = strategy.pick(eligible)
+            state = strategy.pick(eligible, now)
             if state is not None:
                 return state
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import random
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,12 +11,14 @@ import msgspec
 
 from gatewright.errors import (
     AuthenticationFailed,
+    ConnectionFailed,
     ContentPolicyViolation,
     ContextWindowExceeded,
     GatewayError,
     NotFound,
     PermissionDenied,
     ProviderUnavailable,
+    RateLimited,
 )
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig, backoff
@@ -23,8 +26,16 @@ from gatewright.layers.routing.state import DeploymentState
 
 __all__ = ["Fallbacks", "Plan", "Step"]
 
-# Wrong at this deployment, perhaps right at the next; never asked again at the same one.
-_ELSEWHERE = (AuthenticationFailed, PermissionDenied, NotFound)
+# Wrong at this deployment, perhaps right at the next, even where asking the same one again is of no use: a key that
+# is not accepted, a quota that is used up, a certificate that is not trusted.
+_ELSEWHERE = (AuthenticationFailed, PermissionDenied, NotFound, RateLimited, ConnectionFailed)
+
+MAX_PAUSE_SECONDS = 3600.0
+"""The longest that one answer's `Retry-After` closes a deployment for all calls: it may be a slip."""
+
+
+def _goes_elsewhere(error: GatewayError) -> bool:
+    return error.retryable or isinstance(error, _ELSEWHERE)
 
 
 class Fallbacks(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,15 +46,19 @@ class Fallbacks(msgspec.Struct, frozen=True, kw_only=True):
     content_policy: Mapping[str, Sequence[str]] = {}
     default: Sequence[str] = ()
 
-    def after(self, model: str, error: GatewayError) -> Sequence[str]:
-        """Give the models to ask instead of `model` after `error`."""
+    def after(self, error: GatewayError, *names: str) -> Sequence[str]:
+        """Give the models to ask instead after `error`, by the first of the failed model's `names` that has any."""
         if isinstance(error, ContextWindowExceeded):
-            return self.context_window.get(model, ())
+            return _first_of(self.context_window, names, ())
         if isinstance(error, ContentPolicyViolation):
-            return self.content_policy.get(model, ())
-        if error.retryable or error.status in (401, 403, 404, 429):
-            return self.by_model.get(model, self.default)
+            return _first_of(self.content_policy, names, ())
+        if _goes_elsewhere(error):
+            return _first_of(self.by_model, names, self.default)
         return ()
+
+
+def _first_of(models: Mapping[str, Sequence[str]], names: Sequence[str], default: Sequence[str]) -> Sequence[str]:
+    return next((models[name] for name in names if name in models), default)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -58,7 +73,7 @@ class Plan:
     """Made for each call; `start` gives the first step, `after(error)` the next, or raises what the caller gets."""
 
     __slots__ = (
-        "_budget",
+        "_budget_of",
         "_config",
         "_current",
         "_deadline",
@@ -66,6 +81,7 @@ class Plan:
         "_fallbacks",
         "_find",
         "_group",
+        "_name",
         "_queue",
         "_retries",
         "_rng",
@@ -76,21 +92,22 @@ class Plan:
 
     def __init__(
         self,
-        group: Group,
+        name: str,
         *,
         find: Callable[[str], Group],
         fallbacks: Fallbacks,
         config: RetryConfig,
-        budget: RetryBudget,
+        budget_of: Callable[[Group], RetryBudget],
         rng: random.Random,
         deadline: float | None = None,
         retries: int | None = None,
     ) -> None:
-        self._group = group
+        self._name = name
+        self._group = group = find(name)
         self._find = find
         self._fallbacks = fallbacks
         self._config = config
-        self._budget = budget
+        self._budget_of = budget_of
         self._rng = rng
         self._deadline = deadline
         self._retries = config.max_retries if retries is None else retries
@@ -104,6 +121,7 @@ class Plan:
 
     def start(self, now: float) -> Step:
         """Give the first step; `ProviderUnavailable` where the group has no deployment to offer in time."""
+        self._budget_of(self._group).earn()
         step = self._fresh(now)
         if step is None:
             step = self.after(_all_closed(self._group, now), now)
@@ -113,7 +131,7 @@ class Plan:
         """Give the step after the last one ended in `error`; raises `error` where none is left."""
         if self._current is not None:
             self._note(self._current, error, now)
-        if (error.retryable or isinstance(error, _ELSEWHERE)) and self._tries <= self._retries:
+        if _goes_elsewhere(error) and self._tries <= self._retries:
             step = self._fresh(now) or self._again(now)
             if step is not None:
                 return step
@@ -122,7 +140,7 @@ class Plan:
     def _note(self, failed: DeploymentState, error: GatewayError, now: float) -> None:
         """Remember when `failed` may be asked again; what its provider said of that holds for all calls."""
         if error.retry_after is not None and error.retryable:
-            failed.pause(now + error.retry_after)
+            failed.pause(now + min(error.retry_after, max(MAX_PAUSE_SECONDS, self._config.max_retry_after)))
         wait = backoff(self._tries - 1, self._config, self._rng)
         self._failed_at[failed.deployment.id] = max(now + wait, failed.free_at(now)) if error.retryable else None
 
@@ -132,23 +150,34 @@ class Plan:
         return self._step(state, 0.0) if state is not None else None
 
     def _again(self, now: float) -> Step | None:
-        """Ask the one that is ready first: a failed one again, out of the budget, or a paused one when it is due."""
-        ready = {id_: at for id_, at in self._failed_at.items() if at is not None}
+        """Ask the one that is ready first: a failed one again, out of the budget, or a closed one when it is due."""
+        ready = [
+            (max(at, state.free_at(now)), state)
+            for state in self._group.states
+            if (at := self._failed_at.get(state.deployment.id)) is not None
+        ]
         closed = self._group.pick_closed(self._failed_at, now)
-        states = [state for state in self._group.states if state.deployment.id in ready] if ready else []
-        state = min(states, key=lambda one: ready[one.deployment.id] or 0.0, default=None)
-        if closed is not None and (state is None or closed.free_at(now) < (ready[state.deployment.id] or 0.0)):
-            return self._waiting(closed, closed.free_at(now) - now, now)
-        if state is None:
-            return None
-        return self._waiting(state, (ready[state.deployment.id] or now) - now, now, spend=True)
+        opens_at = math.inf if closed is None else closed.free_at(now)
+        step = None
+        if ready:
+            ready_at, state = min(ready, key=operator.itemgetter(0))
+            if ready_at <= opens_at:
+                step = self._waiting(state, ready_at - now, now, spend=True)
+        if step is None and closed is not None:
+            step = self._waiting(closed, opens_at - now, now)
+        return step
 
     def _waiting(self, state: DeploymentState, wait: float, now: float, *, spend: bool = False) -> Step | None:
         """Ask `state` after `wait` seconds, if that is neither too long nor past the deadline nor over the budget."""
         wait = max(0.0, wait)
         if wait > self._config.max_retry_after or (self._deadline is not None and now + wait >= self._deadline):
             return None
-        return None if spend and not self._budget.spend(now) else self._step(state, wait)
+        return None if spend and not self._budget_of(self._group).spend(now) else self._step(state, wait)
+
+    @property
+    def current(self) -> DeploymentState | None:
+        """The deployment that is asked, or was asked last."""
+        return self._current
 
     def _step(self, state: DeploymentState, wait: float) -> Step:
         self._tries += 1
@@ -157,16 +186,25 @@ class Plan:
         return Step(self._group, state, wait)
 
     def _fall_back(self, error: GatewayError, now: float) -> Step:
-        """Go to the next model that is to be asked instead; each is asked once."""
-        self._queue = [*self._fallbacks.after(self._group.name, error), *self._queue]
+        """Go to the next model that is to be asked instead; each is asked once.
+
+        An error of the request itself goes only where it has fallbacks of its own.
+        """
+        if not _goes_elsewhere(error):
+            self._queue.clear()
+        self._queue[:0] = self._fallbacks.after(error, self._name, self._group.name)
         while self._queue:
             name = self._queue.pop(0)
-            if name in self._seen:
+            group = self._find(name)
+            if group.name in self._seen:
                 continue
-            self._seen.add(name)
-            self._group = self._find(name)
+            self._seen.add(group.name)
+            self._name = name
+            self._group = group
+            self._current = None
             self._failed_at = {}
             self._tries = 0
+            self._budget_of(group).earn()
             step = self._fresh(now) or self._again(now)
             if step is not None:
                 return step

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from gatewright.clock import Clock
 from gatewright.errors import GatewayError, InvalidProviderResponse
+from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.plan import Fallbacks, Plan, Step
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig
 from gatewright.layers.routing.state import DeploymentState
-from gatewright.layers.routing.streams import continued, interrupted
+from gatewright.layers.routing.streams import continued, interrupted, lost, resumed
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.deployment import Deployment
+from gatewright.types.results import Answer
+from gatewright.types.usage import Usage
 
 __all__ = ["Router"]
 
@@ -47,33 +51,42 @@ class Router:
         self._events = events
         self._rng = rng
         self._continue_streams = continue_streams
-        self._budgets: dict[str, RetryBudget] = {}
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         """Answer by way of the first deployment that can."""
-        plan = self._plan(call)
-        reply = await self._follow(plan, call, plan.start(self._clock.now()))
+        try:
+            plan = self._plan(call)
+            reply = await self._follow(plan, call, plan.start(self._clock.now()))
+        except GatewayError as error:
+            error.request_id = error.request_id or call.id
+            raise
         if reply.is_whole:
             return reply
         return await self._guarded(reply, plan, call)
 
     def _plan(self, call: Call) -> Plan:
-        group = self._table.find(call.request.model)
-        budget = self._budgets.get(group.name)
-        if budget is None:
-            budget = self._budgets[group.name] = RetryBudget(self._config, self._clock.now())
-        budget.earn()
         own = call.options.fallbacks
         return Plan(
-            group,
+            call.request.model,
             find=self._table.find,
-            fallbacks=self._fallbacks if own is None else Fallbacks(default=own),
+            fallbacks=self._fallbacks if own is None else self._own(own),
             config=self._config,
-            budget=budget,
+            budget_of=self._budget_of,
             rng=self._rng,
             deadline=call.deadline,
             retries=call.options.max_retries,
         )
+
+    def _own(self, fallbacks: Sequence[str]) -> Fallbacks:
+        """Put a call's own fallbacks in the place of the configured ones; a slip shows now and not in an outage."""
+        for name in fallbacks:
+            self._table.find(name)
+        return msgspec.structs.replace(self._fallbacks, by_model={}, default=fallbacks)
+
+    def _budget_of(self, group: Group) -> RetryBudget:
+        if group.budget is None:
+            group.budget = RetryBudget(self._config, self._clock.now())
+        return group.budget
 
     async def _follow(self, plan: Plan, call: Call, step: Step) -> Reply[Any, Any]:
         """Take steps until one of them gives a reply."""
@@ -101,7 +114,10 @@ class Router:
             group.end(state)
             if not isinstance(error, Exception):
                 raise
-            raise self._failed(call, state, error, self._clock.now() - began) from error
+            failure = self._failed(call, state, error, self._clock.now() - began)
+            if failure is error:
+                raise
+            raise failure from error
         reply.when_settled(lambda _: group.end(state))
         now = self._clock.now()
         state.observe(now - began, now)
@@ -116,8 +132,8 @@ class Router:
         error.provider = error.provider or state.deployment.provider
         error.model = error.model or state.deployment.model
         error.request_id = error.request_id or call.id
-        # A quick failure is no sign of speed.
-        state.observe(max(seconds, state.latency), self._clock.now())
+        if error.retryable:
+            state.failed(seconds, self._clock.now())
         self._ended(call, state, seconds, error)
         return error
 
@@ -144,19 +160,25 @@ class Router:
     async def _guarded(self, reply: Reply[Any, Any], plan: Plan, call: Call) -> Reply[Any, Any]:
         """Have a stream that fails later end with the text so far, or go on at another deployment."""
         wanted = call.options.continue_streams
-        if not (self._continue_streams if wanted is None else wanted):
-            reply.on_failure = interrupted
-            return reply
+        if self._continue_streams if wanted is None else wanted:
+            reply = await self._continued(reply, plan, call)
+        reply.on_failure = functools.partial(interrupted, request_id=call.id)
+        return reply
+
+    async def _continued(self, first: Reply[Any, Any], plan: Plan, call: Call) -> Reply[Any, Any]:
+        asked = call
 
         async def resume(error: GatewayError, text: str) -> Reply[Any, Any]:
+            nonlocal asked
             step = plan.after(error, self._clock.now())
-            return await self._follow(plan, _resumed(call, text), step)
+            asked = call.replace(request=resumed(call.generation, text))
+            part = await self._follow(plan, asked, step)
+            joined.attempts = plan.attempts
+            return part
 
-        return await continued(reply, resume)
+        def lost_by(answer: Answer) -> tuple[Usage, float | None]:
+            price = plan.current.deployment.price if plan.current is not None else None
+            return lost(answer, asked.generation, price)
 
-
-def _resumed(call: Call, text: str) -> Call:
-    """Give the call with the text so far as the beginning of the answer that is asked for."""
-    request = call.generation
-    messages = [*request.messages, {"role": "assistant", "content": text}]
-    return call.replace(request=msgspec.structs.replace(request, messages=messages))
+        joined = await continued(first, call.generation, resume, lost_by)
+        return joined

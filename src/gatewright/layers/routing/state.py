@@ -11,6 +11,10 @@ __all__ = ["DeploymentGate", "DeploymentState"]
 
 DECAY_SECONDS = 10.0
 """How long a slow answer is remembered: Finagle's default for its peak EWMA."""
+FAILURE_SECONDS = 5.0
+"""What a failure counts as, at least: one that fails at once is not to be taken for a fast one."""
+UNKNOWN_SECONDS = 1e6
+"""What a deployment is taken for whose first answer has not come: after Finagle, one call at a time finds out."""
 
 
 class DeploymentGate(Protocol):
@@ -47,10 +51,18 @@ class DeploymentState:
             self.latency = self.latency * weight + seconds * (1 - weight)
         self._measured_at = now
 
-    @property
-    def load(self) -> float:
-        """The expected wait: latency times what is ahead. An unmeasured deployment is tried early."""
-        return self.latency * (self.in_flight + 1)
+    def failed(self, seconds: float, now: float) -> None:
+        """Take a failure in."""
+        self.observe(max(seconds, self.latency, FAILURE_SECONDS), now)
+
+    def load(self, now: float) -> float:
+        """Give the expected wait: latency, as far as it is still remembered, times what is ahead.
+
+        An unmeasured deployment is tried early, but by one call only until that has an answer.
+        """
+        if self.latency == 0.0:
+            return UNKNOWN_SECONDS * self.in_flight
+        return self.latency * math.exp(-max(0.0, now - self._measured_at) / DECAY_SECONDS) * (self.in_flight + 1)
 
     def free_at(self, now: float) -> float:
         """Give the time from which it may be asked: after its pause, and when its breaker lets a call through."""

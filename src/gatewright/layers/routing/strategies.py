@@ -23,7 +23,7 @@ DRAWS = 8
 class Strategy(Protocol):
     """Chooses among the deployments that it was made for."""
 
-    def pick(self, eligible: Eligible) -> DeploymentState | None:
+    def pick(self, eligible: Eligible, now: float) -> DeploymentState | None:
         """Give an eligible deployment; None where there is none."""
         ...
 
@@ -49,7 +49,7 @@ class WeightedShuffle(_Strategy):
         self._weights = _weights(states)
         self._ends = list(itertools.accumulate(self._weights))
 
-    def pick(self, eligible: Eligible) -> DeploymentState | None:
+    def pick(self, eligible: Eligible, now: float) -> DeploymentState | None:
         """Draw by weight; where most are out, draw among the rest."""
         if len(self._states) == 1:
             return self._states[0] if eligible(self._states[0]) else None
@@ -69,52 +69,59 @@ class WeightedShuffle(_Strategy):
 class LeastBusy(_Strategy):
     """The one with the fewest calls under way, equals at random.
 
-    A heap with an entry for every change: an entry that no longer tells the truth is dropped when it comes up.
+    A heap with an entry for every change, of which each deployment's last one holds: the others are dropped when
+    they come up. An entry is the number of calls, a random number for the order of equals, and the place.
     """
 
     def __init__(self, states: Sequence[DeploymentState], rng: random.Random) -> None:
         super().__init__(states, rng)
-        self._heap: list[tuple[int, float, DeploymentState]] = []
+        self._places = {state: place for place, state in enumerate(states)}
+        self._last: list[tuple[int, float, int]] = []
+        self._heap: list[tuple[int, float, int]] = []
         self._rebuild()
 
     def changed(self, state: DeploymentState) -> None:
         """Enter its new number of calls."""
-        heapq.heappush(self._heap, (state.in_flight, self._rng.random(), state))
+        place = self._places[state]
+        entry = self._last[place] = (state.in_flight, self._rng.random(), place)
+        heapq.heappush(self._heap, entry)
         if len(self._heap) > 4 * len(self._states) + 64:
             self._rebuild()
 
-    def pick(self, eligible: Eligible) -> DeploymentState | None:
+    def pick(self, eligible: Eligible, now: float) -> DeploymentState | None:
         """Give the eligible one with the fewest calls."""
-        passed: list[tuple[int, float, DeploymentState]] = []
+        passed: list[tuple[int, float, int]] = []
         found: DeploymentState | None = None
         while self._heap:
             entry = self._heap[0]
-            if entry[0] != entry[2].in_flight:
+            state = self._states[entry[2]]
+            if entry is not self._last[entry[2]]:
                 heapq.heappop(self._heap)
-                continue
-            if eligible(entry[2]):
-                found = entry[2]
+            elif eligible(state):
+                found = state
                 break
-            passed.append(heapq.heappop(self._heap))
+            else:
+                passed.append(heapq.heappop(self._heap))
         for entry in passed:
             heapq.heappush(self._heap, entry)
         return found
 
     def _rebuild(self) -> None:
-        self._heap = [(state.in_flight, self._rng.random(), state) for state in self._states]
+        self._last = [(state.in_flight, self._rng.random(), place) for place, state in enumerate(self._states)]
+        self._heap = list(self._last)
         heapq.heapify(self._heap)
 
 
 class LowestLatency(_Strategy):
     """The better of two drawn at random, by peak EWMA latency times calls under way (power of two choices)."""
 
-    def pick(self, eligible: Eligible) -> DeploymentState | None:
+    def pick(self, eligible: Eligible, now: float) -> DeploymentState | None:
         """Draw two and give the one with the shorter expected wait."""
         first = self._draw(eligible, ())
         if first is None or len(self._states) == 1:
             return first
         second = self._draw(eligible, (first,))
-        return first if second is None or first.load <= second.load else second
+        return first if second is None or first.load(now) <= second.load(now) else second
 
     def _draw(self, eligible: Eligible, other_than: Collection[DeploymentState]) -> DeploymentState | None:
         for _ in range(DRAWS):
@@ -133,9 +140,9 @@ class LowestCost(_Strategy):
         super().__init__(by_price, rng)
         self._classes = [WeightedShuffle(list(same), rng) for _, same in itertools.groupby(by_price, key=_price)]
 
-    def pick(self, eligible: Eligible) -> DeploymentState | None:
+    def pick(self, eligible: Eligible, now: float) -> DeploymentState | None:
         """Give an eligible one of the lowest price."""
-        return next((state for same in self._classes if (state := same.pick(eligible)) is not None), None)
+        return next((state for same in self._classes if (state := same.pick(eligible, now)) is not None), None)
 
 
 def _weights(states: Sequence[DeploymentState]) -> list[float]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
+import msgspec
+
 from gatewright.errors import DeadlineExceeded, GatewayError, StreamInterrupted
 from gatewright.pipeline.reply import Reply
-from gatewright.types.estimates import text_tokens
+from gatewright.types.estimates import estimated_usage
 from gatewright.types.folding import AnswerFold
+from gatewright.types.requests import GenerateRequest
 from gatewright.types.results import Answer, Chunk
-from gatewright.types.usage import Usage
+from gatewright.types.usage import Price, Usage
 
-__all__ = ["continued", "interrupted"]
+__all__ = ["Lost", "Resume", "continued", "interrupted", "lost", "resumed"]
 
 Resume = Callable[[GatewayError, str], Awaitable[Reply[Chunk, Answer]]]
+"""Asks for the rest of an answer after an error, given the text so far."""
+Lost = Callable[[Answer], tuple[Usage, float | None]]
+"""Says what the part of an answer that broke used, and what it cost."""
 
 
-def interrupted(error: BaseException, answer: Answer) -> BaseException:
+def interrupted(error: BaseException, answer: Answer, *, request_id: str) -> BaseException:
     """Word the failure of a stream with the text that came before it; a deadline stays a deadline."""
     if isinstance(error, DeadlineExceeded | StreamInterrupted) or not isinstance(error, Exception):
         return error
@@ -26,7 +32,7 @@ def interrupted(error: BaseException, answer: Answer) -> BaseException:
         text=text,
         provider=answer.provider,
         model=answer.model,
-        request_id=getattr(error, "request_id", None),
+        request_id=request_id,
         upstream_status=getattr(error, "upstream_status", None),
         upstream_code=getattr(error, "code", None),
     )
@@ -34,12 +40,31 @@ def interrupted(error: BaseException, answer: Answer) -> BaseException:
     return interruption
 
 
-async def continued(first: Reply[Chunk, Answer], resume: Resume) -> Reply[Chunk, Answer]:
-    """Give a stream that goes on at another deployment when `first` breaks, as long as it is text alone."""
-    fold = _JoinedFold(first)
+def resumed(request: GenerateRequest, text: str) -> GenerateRequest:
+    """Give the request with the text so far as the beginning of the answer that is asked for."""
+    if not text:
+        return request
+    if request.style == "text":
+        return msgspec.structs.replace(request, prompt=f"{request.prompt}{text}")
+    return msgspec.structs.replace(request, messages=[*request.messages, {"role": "assistant", "content": text}])
+
+
+def lost(answer: Answer, request: GenerateRequest, price: Price | None) -> tuple[Usage, float | None]:
+    """Estimate what a part that broke used, where it never said, and what that cost."""
+    first, usage = answer.choices[0], answer.usage
+    if not usage.total_tokens:
+        usage = estimated_usage(request, first.text + (first.reasoning or ""))
+    return Usage(source="estimated") + usage, None if price is None else price.cost(usage)
+
+
+async def continued(
+    first: Reply[Chunk, Answer], request: GenerateRequest, resume: Resume, lost: Lost
+) -> Reply[Chunk, Answer]:
+    """Give a stream that goes on at another deployment when `first` breaks, as long as it is one text alone."""
+    fold = _JoinedFold(first, lost)
+    fold.plain = request.params.get("n") in (None, 1) and (request.style == "chat" or isinstance(request.prompt, str))
     reply = await Reply.begin(_joined(first, resume, fold), fold)
     reply.attempts = first.attempts
-    reply.on_failure = interrupted
     return reply
 
 
@@ -60,34 +85,38 @@ async def _joined(part: Reply[Chunk, Answer], resume: Resume, fold: _JoinedFold)
 
 
 def _is_plain(chunk: Chunk) -> bool:
-    return chunk.index == 0 and not chunk.tool_calls
+    """Say whether an answer can go on after `chunk`: it is text, and not the end."""
+    return chunk.index == 0 and not chunk.tool_calls and chunk.finish_reason is None
 
 
 class _JoinedFold(AnswerFold):
     """Adds up the chunks of several parts; what the broken parts used is estimated, since they never said."""
 
-    __slots__ = ("_lost_cost", "_lost_usage", "_part", "plain")
+    __slots__ = ("_lost", "_lost_cost", "_lost_usage", "_part", "plain")
 
-    def __init__(self, first: Reply[Chunk, Answer]) -> None:
+    def __init__(self, first: Reply[Chunk, Answer], lost: Lost) -> None:
         super().__init__(model="", provider="")
         self._part = first
+        self._lost = lost
         self._lost_usage: Usage | None = None
-        self._lost_cost = 0.0
+        self._lost_cost: float | None = 0.0
         self.plain = True
 
     def broke(self, answer: Answer) -> None:
-        tokens = text_tokens(answer.choices[0].text)
-        lost = answer.usage if answer.usage.total_tokens else Usage(completion_tokens=tokens, total_tokens=tokens)
-        lost = Usage(source="estimated") + lost
-        self._lost_usage = lost if self._lost_usage is None else self._lost_usage + lost
-        self._lost_cost += answer.cost_usd or 0.0
+        """Count what the part that gave `answer` used."""
+        usage, cost = self._lost(answer)
+        self._lost_usage = usage if self._lost_usage is None else self._lost_usage + usage
+        self._lost_cost = None if cost is None or self._lost_cost is None else self._lost_cost + cost
 
     def goes_on(self, part: Reply[Chunk, Answer]) -> None:
+        """Take `part` for the one that is being read."""
         self._part = part
 
     def value(self) -> Answer:
+        """Give the answer so far; it is said to be from where its last part came."""
         whole, last = super().value(), self._part.partial()
         whole.model, whole.provider, whole.deployment_id = last.model, last.provider, last.deployment_id
         whole.usage = last.usage if self._lost_usage is None else self._lost_usage + last.usage
-        whole.cost_usd = None if last.cost_usd is None else last.cost_usd + self._lost_cost
+        unknown = last.cost_usd is None or self._lost_cost is None
+        whole.cost_usd = None if unknown else (last.cost_usd or 0.0) + (self._lost_cost or 0.0)
         return whole

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from gatewright.errors import NotFound
+from gatewright.errors import ConfigurationError, NotFound
 from gatewright.layers.routing.group import GateOf, Group
 from gatewright.layers.routing.strategies import StrategyName
 from gatewright.types.configuration import nearest
@@ -36,14 +35,20 @@ class RoutingTable:
         on_demand: OnDemand | None = None,
         rng: random.Random | None = None,
         gate_of: GateOf | None = None,
+        on_dropped: Callable[[str], object] | None = None,
     ) -> None:
         self._gate_of = gate_of
+        self._on_dropped = on_dropped
         self._aliases = dict(aliases or {})
         self._strategy: StrategyName = strategy
         self._on_demand = on_demand
         self._rng = rng or random.Random()
         by_name: dict[str, list[Deployment]] = {}
+        ids: set[str] = set()
         for deployment in deployments:
+            if deployment.id in ids:
+                raise ConfigurationError(f"model_info.id: two deployments have the id {deployment.id!r}")
+            ids.add(deployment.id)
             by_name.setdefault(deployment.group, []).append(deployment)
         self._patterns = {name: made for name, made in by_name.items() if "*" in name}
         self._groups = {name: self._group(name, made) for name, made in by_name.items() if "*" not in name}
@@ -59,13 +64,25 @@ class RoutingTable:
 
     def find(self, name: str) -> Group:
         """Give the group for `name`; `NotFound` names the nearest that there is."""
-        group = self._groups.get(name) or self._made.get(name)
+        group = self._groups.get(name)
         if group is not None:
             return group
-        target = self._aliases.get(name)
-        if target is not None and target != name:
-            return self.find(target)
-        return self._make(name)
+        name = self._target(name)
+        return self._groups.get(name) or self._already_made(name) or self._make(name)
+
+    def _target(self, name: str) -> str:
+        """Follow aliases to the name that is none; in a circle it is the last that has not been."""
+        seen = {name}
+        while (target := self._aliases.get(name)) is not None and target not in seen and name not in self._groups:
+            seen.add(target)
+            name = target
+        return name
+
+    def _already_made(self, name: str) -> Group | None:
+        group = self._made.get(name)
+        if group is not None:
+            self._made.move_to_end(name)
+        return group
 
     def _group(self, name: str, deployments: Sequence[Deployment]) -> Group:
         return Group(name, deployments, self._strategy, self._rng, self._gate_of)
@@ -79,20 +96,48 @@ class RoutingTable:
             )
         group = self._made[name] = self._group(name, deployments)
         if len(self._made) > MAX_MADE:
-            self._made.popitem(last=False)
+            self._drop(self._made.popitem(last=False)[1])
         return group
+
+    def _drop(self, group: Group) -> None:
+        """Have what was made for the deployments of `group` let go of; it was not asked for the longest."""
+        if self._on_dropped is not None:
+            for state in group.states:
+                self._on_dropped(state.deployment.id)
 
     def _by_pattern(self, name: str) -> Iterable[Deployment]:
         """Fill the most specific pattern that matches: what its `*` stands for goes into the model's `*`."""
-        matching = [pattern for pattern in self._patterns if fnmatch.fnmatchcase(name, pattern)]
-        if not matching:
-            return
-        pattern = max(matching, key=len)
-        start, _, end = pattern.partition("*")
-        filled = name[len(start) : len(name) - len(end)]
-        for deployment in self._patterns[pattern]:
-            model = deployment.model.replace("*", filled, 1)
-            yield _renamed(deployment, name, model)
+        for pattern in sorted(self._patterns, key=_literal, reverse=True):
+            filled = _matched(pattern, name)
+            if filled is not None:
+                return [_renamed(one, name, _filled(one.model, filled)) for one in self._patterns[pattern]]
+        return ()
+
+
+def _literal(pattern: str) -> int:
+    return len(pattern) - pattern.count("*")
+
+
+def _matched(pattern: str, name: str) -> list[str] | None:
+    """Give what each `*` of `pattern` stands for in `name`, each as short as can be; None where it does not match."""
+    start, *between, end = pattern.split("*")
+    if len(name) < len(start) + len(end) or not (name.startswith(start) and name.endswith(end)):
+        return None
+    filled: list[str] = []
+    at, last = len(start), len(name) - len(end)
+    for part in between:
+        found = name.find(part, at, last)
+        if found < 0:
+            return None
+        filled.append(name[at:found])
+        at = found + len(part)
+    return [*filled, name[at:last]]
+
+
+def _filled(model: str, parts: Sequence[str]) -> str:
+    first, *rest = model.split("*")
+    missing = [""] * max(0, len(rest) - len(parts))
+    return first + "".join(part + after for part, after in zip([*parts, *missing], rest, strict=False))
 
 
 def _renamed(deployment: Deployment, name: str, model: str) -> Deployment:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -16,8 +17,8 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from gatewright.errors import ConnectionFailed, GatewayError, ProviderTimeout
-from gatewright.providers.http.base import Timeouts
+from gatewright.providers.http.aiohttp_failures import EXPECTED, failure_of
+from gatewright.providers.http.base import MAX_BODY_BYTES, Timeouts, least, too_long
 from gatewright.providers.http.environment import proxy_for, ssl_context
 
 __all__ = ["AiohttpClient"]
@@ -26,6 +27,8 @@ __all__ = ["AiohttpClient"]
 # connection that the other side is just closing.
 KEEPALIVE_SECONDS = 45.0
 MAX_HEADER_BYTES = 64 * 1024
+AT_ONCE_BYTES = 1024 * 1024
+MAX_TARGETS = 1024
 # After a stream's last event its body ends at once, or the server is not worth waiting for.
 FINISH_SECONDS = 0.2
 
@@ -47,24 +50,28 @@ class AiohttpClient:
         """Send a request and wait for the answer's head."""
         session = self._session or self._open()
         target = self._targets.get(url) or self._target(url)
-        limit = _least(timeouts.first_byte, timeouts.total)
+        limit = least(timeouts.first_byte, timeouts.total)
         try:
             if limit is None:
-                response = await self._send(session, target, headers, body)
-            else:
-                async with asyncio.timeout(limit):
-                    response = await self._send(session, target, headers, body)
-        except Exception as error:
-            raise _failure(error) from error
-        return _Response(response, timeouts)
+                return _Response(await self._send(session, target, headers, body), timeouts, None)
+            ends_at = None if timeouts.total is None else asyncio.get_running_loop().time() + timeouts.total
+            async with asyncio.timeout(limit):
+                return _Response(await self._send(session, target, headers, body), timeouts, ends_at)
+        except EXPECTED as error:
+            failure = failure_of(error, "the head of its answer")
+        raise failure
 
     def _send(
         self, session: aiohttp.ClientSession, target: tuple[URL, str | None], headers: Mapping[str, str], body: bytes
     ) -> aiohttp.client._RequestContextManager:  # pyright: ignore[reportPrivateUsage]
         url, proxy = target
-        return session.post(url, data=body, headers=headers, allow_redirects=False, proxy=proxy)
+        # aiohttp warns of large bodies that are written at once; a file-like one is written in pieces.
+        data = body if len(body) <= AT_ONCE_BYTES else io.BytesIO(body)
+        return session.post(url, data=data, headers=headers, allow_redirects=False, proxy=proxy)
 
     def _target(self, url: str) -> tuple[URL, str | None]:
+        if len(self._targets) >= MAX_TARGETS:
+            self._targets.clear()
         target = self._targets[url] = (URL(url), proxy_for(url))
         return target
 
@@ -78,7 +85,12 @@ class AiohttpClient:
         session = self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=self._connect_timeout,
+                # It covers the name's look-up and the proxy's answer too, but also the wait for a full pool.
+                connect=self._connect_timeout if self._max_connections == 0 else None,
+            ),
             skip_auto_headers=("User-Agent",),
             max_field_size=MAX_HEADER_BYTES,
             max_line_size=MAX_HEADER_BYTES,
@@ -129,11 +141,12 @@ _of_the_parent: list[aiohttp.BaseConnector] = []
 class _Response:
     """An aiohttp response behind the seam."""
 
-    __slots__ = ("_response", "_timeouts")
+    __slots__ = ("_ends_at", "_response", "_timeouts")
 
-    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts, ends_at: float | None) -> None:
         self._response = response
         self._timeouts = timeouts
+        self._ends_at = ends_at
 
     @property
     def status(self) -> int:
@@ -144,31 +157,39 @@ class _Response:
         return self._response.headers
 
     async def read(self) -> bytes:
-        try:
-            limit = _least(self._timeouts.chunk, self._timeouts.total)
-            if limit is None or self._response.content.is_eof():
-                return await self._response.read()
-            async with asyncio.timeout(limit):
-                return await self._response.read()
-        except Exception as error:
-            self._response.close()
-            raise _failure(error) from error
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self.read_some():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                self.close()
+                raise too_long()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read_some(self) -> bytes:
         content = self._response.content
         try:
-            while not content.at_eof():
-                async with asyncio.timeout(self._timeouts.chunk):
-                    data = await content.readany()
-                if data:
-                    return data
-        except Exception as error:
+            if data := content.read_nowait():
+                return data
+            if content.at_eof():
+                return b""
+            async with asyncio.timeout_at(self._limit()):
+                return await content.readany()
+        except EXPECTED as error:
+            if data := _left(content):
+                return data  # what came before the break; the next read says that it broke
             self._response.close()
-            raise _failure(error) from error
-        return b""
+            failure = failure_of(error, "the rest of its answer")
+        raise failure
+
+    def _limit(self) -> float | None:
+        """Give the time of the loop by which the next bytes are to come."""
+        chunk = self._timeouts.chunk
+        return self._ends_at if chunk is None else least(asyncio.get_running_loop().time() + chunk, self._ends_at)
 
     async def finish(self) -> None:
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        with contextlib.suppress(*EXPECTED):
             if not self._response.content.at_eof():
                 async with asyncio.timeout(FINISH_SECONDS):
                     while await self._response.content.readany():
@@ -179,20 +200,7 @@ class _Response:
         self._response.close()
 
 
-def _least(*limits: float | None) -> float | None:
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _failure(error: Exception) -> GatewayError:
-    """Translate by type; the library's text may hold a URL, so it is not passed on."""
-    if isinstance(error, GatewayError):
-        return error
-    if isinstance(error, TimeoutError):
-        return ProviderTimeout("the provider did not answer in time")
-    if isinstance(error, aiohttp.ClientSSLError):
-        return ConnectionFailed(f"the TLS handshake failed: {type(error).__name__}", retryable=False)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectionFailed(
-            f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
-        )
-    return ConnectionFailed(f"the connection broke: {type(error).__name__}")
+def _left(content: aiohttp.StreamReader) -> bytes:
+    """Give what lies unread in a body that broke: aiohttp itself gives only the error."""
+    there = getattr(content, "_buffer", None)  # a body that cannot be has none
+    return content._read_nowait(-1) if there else b""  # pyright: ignore[reportPrivateUsage]

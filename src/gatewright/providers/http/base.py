@@ -7,7 +7,12 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["HttpClient", "HttpResponse", "Timeouts"]
+from gatewright.errors import InvalidProviderResponse
+
+__all__ = ["MAX_BODY_BYTES", "HttpClient", "HttpResponse", "Timeouts", "least", "too_long"]
+
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""The longest answer that is read whole, decompressed: 2,048 vectors of 3,072 numbers as text are about 75 MB."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +71,13 @@ class HttpClient(Protocol):
     def abandon(self) -> None:
         """Let go of everything without the loop, which is closed or belongs to the process's parent."""
         ...
+
+
+def least(*limits: float | None) -> float | None:
+    """Give the smallest of those that are set."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def too_long() -> InvalidProviderResponse:
+    """Make the error of an answer beyond `MAX_BODY_BYTES`."""
+    return InvalidProviderResponse(f"the provider's answer is longer than {MAX_BODY_BYTES} bytes")

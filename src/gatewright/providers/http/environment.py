@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import ipaddress
 import os
 import ssl
 from urllib.parse import urlsplit
@@ -13,11 +13,11 @@ from gatewright.errors import ConfigurationError
 __all__ = ["proxy_for", "ssl_context"]
 
 
-@functools.cache
 def proxy_for(url: str) -> str | None:
-    """Give the proxy for `url` (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY); looked up once for each base URL."""
+    """Give the proxy for `url` (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY); none for this machine itself."""
     parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.netloc):
+    netloc = parts.netloc.rpartition("@")[2]
+    if parts.hostname is None or _is_here(parts.hostname) or proxy_bypass(netloc) or proxy_bypass(parts.hostname):
         return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
@@ -29,17 +29,30 @@ def proxy_for(url: str) -> str | None:
     return proxy or None
 
 
-def ssl_context(ca_file: str | None) -> ssl.SSLContext | None:
-    """Make a context that trusts `ca_file`, or what REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name; None for the default.
+def _is_here(host: str) -> bool:
+    """Say whether `host` is this machine, which no proxy means by that name (Go's net/http does the same)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
-    OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR by itself, so the default context does.
+
+def ssl_context(ca_file: str | None) -> ssl.SSLContext | None:
+    """Make a context that trusts `ca_file`, or what the environment names; None for the system's authorities.
+
+    The environment's are SSL_CERT_FILE and SSL_CERT_DIR, else REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.
     """
-    named = ca_file
-    if named is None and "SSL_CERT_FILE" not in os.environ:
+    named = ca_file or os.environ.get("SSL_CERT_FILE")
+    directory = None if ca_file else os.environ.get("SSL_CERT_DIR")
+    if not (named or directory):
         named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if named is None:
+    if not (named or directory):
         return None
     try:
-        return ssl.create_default_context(cafile=named)
+        return ssl.create_default_context(cafile=named or None, capath=directory or None)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the certificate authorities in {named} cannot be read: {error}") from error
+        raise ConfigurationError(
+            f"http.ca_file: the certificate authorities in {named} cannot be read: {error.strerror or error}"
+        ) from error

@@ -6,10 +6,19 @@ One connection carries many requests at once; it costs more CPU a call than the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import Mapping
 
-from gatewright.errors import ConnectionFailed, GatewayError, MissingExtra, ProviderTimeout
-from gatewright.providers.http.base import Timeouts
+from gatewright.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    GatewayError,
+    InvalidProviderResponse,
+    MissingExtra,
+    ProviderTimeout,
+)
+from gatewright.providers.http.base import MAX_BODY_BYTES, Timeouts, least, too_long
 from gatewright.providers.http.environment import ssl_context
 
 try:
@@ -21,6 +30,11 @@ except ImportError as error:
 __all__ = ["HttpxClient"]
 
 KEEPALIVE_SECONDS = 45.0
+# After a stream's last event its body ends at once, or the server is not worth waiting for.
+FINISH_SECONDS = 0.2
+# What a request can fail with; RuntimeError is that of a client that is just being closed.
+_EXPECTED = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, RuntimeError)
+_HERE = ("localhost", "127.0.0.1", "[::1]")
 
 
 class HttpxClient:
@@ -34,22 +48,26 @@ class HttpxClient:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> _Response:
         """Send a request and wait for the answer's head."""
         client = self._client or self._open()
-        request = client.build_request("POST", url, headers=dict(headers), content=body)
-        limits = [limit for limit in (timeouts.first_byte, timeouts.total) if limit is not None]
+        ends_at = None if timeouts.total is None else asyncio.get_running_loop().time() + timeouts.total
         try:
-            async with asyncio.timeout(min(limits, default=None)):
-                response = await client.send(request, stream=True)
-        except Exception as error:
-            raise _failure(error) from error
-        return _Response(response, timeouts)
+            request = client.build_request("POST", url, headers=dict(headers), content=body)
+            async with asyncio.timeout(least(timeouts.first_byte, timeouts.total)):
+                return _Response(await client.send(request, stream=True), timeouts, ends_at)
+        except _EXPECTED as error:
+            failure = _failure(error, "the head of its answer")
+        raise failure
 
     def _open(self) -> httpx.AsyncClient:
-        client = self._client = httpx.AsyncClient(
-            http2=True,
-            verify=ssl_context(self._ca_file) or True,
-            timeout=httpx.Timeout(None, connect=self._connect_timeout),
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS),
-        )
+        try:
+            client = self._client = httpx.AsyncClient(
+                http2=True,
+                verify=ssl_context(self._ca_file) or True,
+                timeout=httpx.Timeout(None, connect=self._connect_timeout),
+                limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS),
+                mounts={f"all://{host}": None for host in _HERE},  # no proxy means this machine by these names
+            )
+        except (ValueError, ImportError) as error:
+            raise ConfigurationError("a proxy of the environment cannot be used: name an http:// proxy") from error
         return client
 
     async def aclose(self) -> None:
@@ -66,9 +84,10 @@ class HttpxClient:
 class _Response:
     """An httpx response behind the seam."""
 
-    def __init__(self, response: httpx.Response, timeouts: Timeouts) -> None:
+    def __init__(self, response: httpx.Response, timeouts: Timeouts, ends_at: float | None) -> None:
         self._response = response
         self._timeouts = timeouts
+        self._ends_at = ends_at
         self._pieces = response.aiter_bytes()
 
     @property
@@ -80,22 +99,32 @@ class _Response:
         return self._response.headers
 
     async def read(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._timeouts.total or self._timeouts.chunk):
-                return await self._response.aread()
-        except Exception as error:
-            raise _failure(error) from error
-        finally:
-            await self._response.aclose()
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self.read_some():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                self.close()
+                raise too_long()
+        return b"".join(pieces)
 
     async def read_some(self) -> bytes:
+        chunk = self._timeouts.chunk
+        by = least(None if chunk is None else asyncio.get_running_loop().time() + chunk, self._ends_at)
         try:
-            async with asyncio.timeout(self._timeouts.chunk):
+            async with asyncio.timeout_at(by):
                 return await anext(self._pieces, b"")
-        except Exception as error:
-            raise _failure(error) from error
+        except _EXPECTED as error:
+            failure = _failure(error, "the rest of its answer")
+        self.close()
+        raise failure
 
     async def finish(self) -> None:
+        with contextlib.suppress(*_EXPECTED):
+            async with asyncio.timeout(FINISH_SECONDS):
+                while await anext(self._pieces, b""):
+                    pass
         await self._response.aclose()
 
     def close(self) -> None:
@@ -108,9 +137,30 @@ class _Response:
 _closing: set[asyncio.Task[None]] = set()
 
 
-def _failure(error: Exception) -> GatewayError:
-    if isinstance(error, GatewayError):
-        return error
+def _failure(error: Exception, waiting_for: str) -> GatewayError:
+    """Translate by type; the library's exceptions hold the request, and so the key: they are no causes here."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return ProviderTimeout("the provider could not be reached in time: connecting took too long")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return ProviderTimeout("the provider did not answer in time")
-    return ConnectionFailed(f"the connection failed: {type(error).__name__}")
+        return ProviderTimeout(f"the provider was too slow: {waiting_for} did not come in time")
+    if isinstance(error, httpx.DecodingError):
+        return InvalidProviderResponse(f"the provider's answer is not HTTP: {type(error).__name__}")
+    tls = _beneath(error, ssl.SSLError)
+    if tls is not None:
+        said = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason
+        return ConnectionFailed(
+            f"the TLS handshake failed: {said}", retryable=not isinstance(error, httpx.ConnectError)
+        )
+    if isinstance(error, httpx.ProxyError):
+        return ConnectionFailed("the proxy refused the connection")
+    doing = "cannot connect" if isinstance(error, httpx.ConnectError) else "the connection broke"
+    return ConnectionFailed(f"{doing}: {type(error).__name__}")
+
+
+def _beneath(error: BaseException | None, kind: type[ssl.SSLError]) -> ssl.SSLError | None:
+    """Give the error of `kind` from which `error` came, through however many hands."""
+    while error is not None:
+        if isinstance(error, kind):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -7,7 +7,7 @@ import math
 import sys
 from array import array
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -80,10 +80,11 @@ def choices_of(body: WholeBody) -> list[Choice]:
 def _choice(body: ChoiceBody) -> Choice:
     message = body.message
     if message is None:
-        if body.text is None:
+        # What Azure's content filter took away has only its finish reason left.
+        if body.text is None and body.finish_reason is None:
             raise InvalidProviderResponse("a choice of the provider's answer has neither message nor text")
         return Choice(
-            index=body.index, text=body.text, finish_reason=finish_reason(body.finish_reason), logprobs=body.logprobs
+            index=body.index, text=body.text or "", finish_reason=finish_reason(body.finish_reason), logprobs=body.logprobs
         )
     text, thought = _content(message)
     tools = _tool_calls(message)
@@ -226,8 +227,11 @@ def _tool_deltas(delta: MessageBody) -> tuple[ToolCallDelta, ...]:
     )
 
 
-def vectors_of(body: EmbeddingsBody, expected: int) -> list[Sequence[float]]:
-    """Read the vectors in the order of the inputs; `InvalidProviderResponse` where one is missing or not numbers."""
+def vectors_of(body: EmbeddingsBody, expected: int, code: Literal["f", "b"] = "f") -> list[Sequence[float]]:
+    """Read the vectors in the order of the inputs; `InvalidProviderResponse` where one is missing or not numbers.
+
+    `code` is what base64 stands for, as `array` names it: 32-bit floats or signed bytes.
+    """
     data = body.data or []
     if len(data) != expected:
         raise InvalidProviderResponse(f"the provider gave {len(data)} vectors for {expected} inputs")
@@ -236,19 +240,21 @@ def vectors_of(body: EmbeddingsBody, expected: int) -> list[Sequence[float]]:
         if places != set(range(expected)):
             raise InvalidProviderResponse("the provider's vectors are not numbered as the inputs are")
         data = sorted(data, key=lambda item: item.index or 0)
-    vectors = [_floats(item.embedding) for item in data]
+    vectors = [_floats(item.embedding, code) for item in data]
     if not all(vectors):
         raise InvalidProviderResponse("the provider gave a vector without numbers")
     return vectors
 
 
-def _floats(embedding: list[float] | str) -> Sequence[float]:
+def _floats(embedding: list[float] | str, code: Literal["f", "b"]) -> Sequence[float]:
     if not isinstance(embedding, str):
         return embedding
     try:
-        numbers = array("f", binascii.a2b_base64(embedding))
+        numbers = array(code, binascii.a2b_base64(embedding))
     except ValueError as error:
-        raise InvalidProviderResponse("an embedding is not the base64 of 32-bit floats") from error
+        raise InvalidProviderResponse("an embedding is not the base64 of numbers") from error
+    if code == "b":
+        return list(map(float, numbers))
     if sys.byteorder == "big":
         numbers.byteswap()
     if not math.isfinite(sum(numbers)):

@@ -97,7 +97,8 @@ def _class_of(status: int, words: list[str]) -> type[GatewayError]:
     """Classify by the most telling of the provider's words where the status is vague, else by the status."""
     if status in (200, 400, 403, 413, 422, 500):
         for word in words:
-            if (known := _BY_CODE.get(word.lower())) is not None and known is not BadRequest:
+            known = _BY_CODE.get(word.lower(), BadRequest)
+            if known is ContentPolicyViolation or (known is not BadRequest and status != 403):
                 return known
     if status in _BY_STATUS:
         return _BY_STATUS[status]

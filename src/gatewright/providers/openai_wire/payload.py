@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import quote
 
 import msgspec
 
-from gatewright.errors import AuthenticationFailed, BadRequest, UnsupportedParameter
+from gatewright.errors import AuthenticationFailed, BadRequest, ConfigurationError, UnsupportedParameter
 from gatewright.providers.catalogue import WireSpec
+from gatewright.providers.openai_wire.address import Address, fits_a_header
+from gatewright.types.configuration import is_secret, mapping
 from gatewright.types.deployment import Deployment
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 
@@ -22,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 class Payloads:
     """Makes the requests of one deployment; whatever does not change from call to call is made once, here."""
 
-    __slots__ = ("_deployment", "_drop", "_renamed", "_spec", "_unsupported", "_version", "headers", "root")
+    __slots__ = ("_deployment", "_drop", "_renamed", "_root", "_spec", "_unsupported", "_version", "headers", "secrets")
 
     def __init__(self, deployment: Deployment, spec: WireSpec, *, drop_unsupported: bool) -> None:
         self._deployment = deployment
@@ -33,14 +37,16 @@ class Payloads:
             self._renamed["max_tokens"] = "max_completion_tokens"
         self._unsupported = spec.unsupported
         self._version = str(deployment.settings.get("api_version") or _DEFAULT_API_VERSION)
-        self.root = _root(deployment, spec)
+        self._root = _root(deployment, spec)
         self.headers = _headers(deployment, spec)
+        self.secrets = _secrets(deployment)
 
     def url(self, path: str) -> str:
         """Give the address of `path`, such as `/chat/completions`."""
-        if self._spec.name == "azure" and not self.root.rstrip("/").endswith("/v1"):
-            return f"{self.root}/openai/deployments/{self._deployment.model}{path}?api-version={self._version}"
-        return self.root + path
+        if self._spec.name == "azure" and not self._root.path.endswith("/v1"):
+            at = f"/openai/deployments/{quote(self._deployment.model, safe='')}{path}"
+            return self._root.at(at, {"api-version": self._version})
+        return self._root.at(path)
 
     def generation(self, request: GenerateRequest, *, stream: bool, drop: bool | None) -> tuple[dict[str, Any], bytes]:
         """Give the headers and the body of a request for text."""
@@ -53,7 +59,9 @@ class Payloads:
         if stream:
             body["stream"] = True
             if self._spec.stream_usage:
-                body["stream_options"] = {"include_usage": True, **(body.get("stream_options") or {})}
+                body["stream_options"] = {"include_usage": True, **_mapping(body, "stream_options")}
+        else:
+            body.pop("stream", None)
         return headers, _json(body)
 
     def embedding(self, request: EmbedRequest, *, drop: bool | None) -> tuple[dict[str, Any], bytes]:
@@ -76,10 +84,12 @@ class Payloads:
                 if old in fields:
                     fields.setdefault(new, fields.pop(old))
         if "extra_headers" in fields:
-            more: dict[str, str] = fields.pop("extra_headers") or {}
-            headers = {**headers, **more}
+            headers = {**headers, **_checked(_mapping(fields, "extra_headers"))}
+            del fields["extra_headers"]
         if "extra_body" in fields:
-            fields |= fields.pop("extra_body") or {}
+            more = _mapping(fields, "extra_body")
+            del fields["extra_body"]
+            fields |= more
         return fields, headers
 
     def _leave_out(self, fields: dict[str, Any], drop: bool) -> None:
@@ -92,26 +102,60 @@ class Payloads:
             del fields[name]
 
 
+def _mapping(fields: dict[str, Any], name: str) -> Mapping[str, Any]:
+    """Give the field `name`, none as an empty one; `BadRequest` where it is something else."""
+    value = fields.get(name)
+    given = mapping({} if value is None else value)
+    if given is None:
+        raise BadRequest(f"{name}: expected names and values, got {type(value).__name__}", param=name)
+    return given
+
+
+def _checked(headers: Mapping[Any, Any]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if not (isinstance(name, str) and isinstance(value, str) and fits_a_header(name) and fits_a_header(value)):
+            raise BadRequest(f"extra_headers: {name!r}: expected a line of text", param="extra_headers")
+    return cast("Mapping[str, str]", headers)
+
+
 def _json(body: dict[str, Any]) -> bytes:
     try:
         return _encode(body)
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise BadRequest(f"the request cannot be written as JSON: {error}") from error
 
 
-def _root(deployment: Deployment, spec: WireSpec) -> str:
+def _root(deployment: Deployment, spec: WireSpec) -> Address:
     root = deployment.base_url or spec.base_url
     if root is None:
-        raise BadRequest(f"the deployment {deployment.id} has no base_url, and {spec.name} has none of its own")
-    return root.rstrip("/")
+        raise ConfigurationError(
+            f"base_url: the deployment {deployment.id} has none, and {spec.name} has none of its own: give an api_base",
+            param="base_url",
+        )
+    return Address.of(root, deployment.id, has_key=deployment.api_key is not None)
 
 
 def _headers(deployment: Deployment, spec: WireSpec) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "gatewright"}
-    secret = deployment.secret
+    # A key that was read from a file often has the end of its line.
+    secret = (deployment.secret or "").strip()
     if secret:
         headers |= {"api-key": secret} if spec.auth == "api-key" else {"Authorization": f"Bearer {secret}"}
     elif spec.key_needed and not deployment.headers:
         wanted = f"set {spec.keys[0]}, " if spec.keys else ""
         raise AuthenticationFailed(f"there is no key for {spec.name}: {wanted}pass api_keys or give an api_key")
-    return {**headers, **deployment.headers}
+    headers = {**headers, **deployment.headers}
+    for name, value in headers.items():
+        if not (fits_a_header(name) and fits_a_header(value)):
+            raise ConfigurationError(
+                f"the deployment {deployment.id}: its key or a header ({name}) has a character that no header can have"
+            )
+    return headers
+
+
+def _secrets(deployment: Deployment) -> tuple[str, ...]:
+    """Give what no error may show: the key, and the headers whose names say that they are secret."""
+    named = [value for name, value in deployment.headers.items() if is_secret(name)]
+    # Of `Bearer …` the second word is the secret.
+    parts = [part for value in named for part in value.split()[1:]]
+    return tuple(one for one in (*named, *parts, deployment.secret, (deployment.secret or "").strip()) if one)

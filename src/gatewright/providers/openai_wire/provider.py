@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from gatewright.errors import GatewayError, InvalidProviderResponse, redact
+from gatewright.errors import ConnectionFailed, GatewayError, InvalidProviderResponse, redact
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.reply import Reply
 from gatewright.providers.catalogue import WireSpec, wire_spec
@@ -74,25 +74,31 @@ class OpenAIWire:
         """Give the body of a good answer; raise the error that another one tells of."""
         data = await response.read()
         if not 200 <= response.status < 300:
-            raise self._error(response.status, response, data)
+            raise self._error(response.status, response.headers, data)
         return data
 
-    def _error(self, status: int, response: HttpResponse, data: bytes) -> GatewayError:
-        return error_of(status, response.headers, data, self._deployment.secret)
+    def _error(self, status: int, headers: Mapping[str, str], data: bytes) -> GatewayError:
+        return error_of(status, headers, data, *self._payloads.secrets)
 
     def _decode(self, decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         try:
             return decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            began = redact(data[:80].decode("utf-8", "replace"), self._deployment.secret)
-            raise InvalidProviderResponse(
-                f"the provider's answer is not what its protocol promises ({error}); it begins {began!r}"
-            ) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            said = str(error)
+        # Not from the error itself: that of the decoding to text has all the bytes.
+        raise self._invalid(said, data)
+
+    def _invalid(self, said: str, data: bytes) -> InvalidProviderResponse:
+        # Redacted before it is cut: a key that is cut in two would not be known again.
+        began = redact(data[:4096].decode("utf-8", "replace"), *self._payloads.secrets)[:80]
+        return InvalidProviderResponse(
+            f"the provider's answer is not what its protocol promises ({said}); it begins {began!r}"
+        )
 
     def _answer(self, data: bytes, request: GenerateRequest) -> Answer:
         body = self._decode(_whole, data)
         if body.error is not None and not body.choices:
-            raise error_of(200, {}, data, self._deployment.secret)
+            raise self._error(200, {}, data)
         choices = choices_of(body)
         usage = usage_of(body.usage) if body.usage is not None else estimated_usage(request, choices[0].text)
         deployment = self._deployment
@@ -127,22 +133,15 @@ class OpenAIWire:
         progress = _Progress()
         events = EventStream()
         try:
-            while data := await response.read_some():
-                batch, error = self._read_events(_feed(events, data), progress)
+            ended = False
+            while not (ended or progress.done):
+                payloads, ended = await _next_events(response, events, progress)
+                batch, error = self._read_events(payloads, progress)
                 if batch:
                     yield batch
                 if error is not None:
                     raise error
-                if progress.done:
-                    break
-            else:
-                batch, error = self._read_events(events.end(), progress)
-                if batch:
-                    yield batch
-                if error is not None:
-                    raise error
-            if not (progress.done or progress.finished):
-                raise InvalidProviderResponse("the provider's stream ended in the middle")
+            progress.check()
             if not progress.counted:
                 yield [Chunk(usage=estimated_usage(request, fold.text))]
             await response.finish()
@@ -160,11 +159,11 @@ class OpenAIWire:
                 body = self._decode(_event, payload)
             except InvalidProviderResponse as error:
                 return batch, error
-            if body.error is not None:
-                return batch, error_of(200, {}, payload, self._deployment.secret)
+            if body.error:
+                return batch, self._error(200, {}, payload)
             chunks = chunks_of_event(body, payload)
             if chunks:
-                progress.note(chunks[-1])
+                progress.note(chunks)
                 batch += chunks
         return batch, None
 
@@ -174,12 +173,12 @@ class OpenAIWire:
         data = await self._body(response)
         body = self._decode(_embeddings, data)
         if body.error is not None:
-            raise error_of(200, {}, data, self._deployment.secret)
+            raise self._error(200, {}, data)
         usage = usage_of(body.usage) if body.usage is not None else estimated_usage(request)
         deployment = self._deployment
         return Reply.whole(
             Embeddings(
-                vectors=vectors_of(body, len(request.inputs)),
+                vectors=vectors_of(body, len(request.inputs), self._spec.vectors),
                 model=body.model or deployment.model,
                 provider=deployment.provider,
                 deployment_id=deployment.id,
@@ -190,23 +189,51 @@ class OpenAIWire:
 
 
 class _Progress:
-    """How far a stream has come: whether it said it is done, why it stopped, and what it used."""
+    """How far a stream has come: whether it said it is done, which choices have ended, whether it was counted."""
 
-    __slots__ = ("counted", "done", "finished")
+    __slots__ = ("_finished", "_seen", "counted", "done")
 
     def __init__(self) -> None:
-        self.done = self.finished = self.counted = False
+        self.done = self.counted = False
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
 
-    def note(self, chunk: Chunk) -> None:
-        if chunk.finish_reason is not None:
-            self.finished = True
-        if chunk.usage is not None:
-            self.counted = True
+    def note(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            if chunk.usage is not None:
+                self.counted = True
+                if not chunk.text and chunk.finish_reason is None:
+                    continue  # the usage alone belongs to no choice
+            self._seen.add(chunk.index)
+            if chunk.finish_reason is not None:
+                self._finished.add(chunk.index)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice that began has ended."""
+        return bool(self._finished) and self._seen == self._finished
+
+    def check(self) -> None:
+        """Raise `InvalidProviderResponse` where a stream that is over said nothing, or not all."""
+        if not (self.done or self.finished):
+            raise InvalidProviderResponse("the provider's stream ended in the middle")
+        if not self._seen:
+            raise InvalidProviderResponse("the provider's stream has no choices")
 
 
-def _feed(events: EventStream, data: bytes) -> list[bytes]:
+async def _next_events(response: HttpResponse, events: EventStream, progress: _Progress) -> tuple[list[bytes], bool]:
+    """Give the events of the next network read, and whether it was the last."""
     try:
-        return events.feed(data)
+        data = await response.read_some()
+    except ConnectionFailed:
+        # What broke after the last word had nothing more to say.
+        if not progress.finished:
+            raise
+        data = b""
+    if not data:
+        return events.end(), True
+    try:
+        return events.feed(data), False
     except ValueError as error:
         raise InvalidProviderResponse(str(error)) from error
 

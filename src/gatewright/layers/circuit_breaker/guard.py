@@ -1,0 +1,130 @@
+"""One deployment's breaker as others meet it: the layer with its calls, routing with its questions, the waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable
+
+from gatewright.clock import Clock
+from gatewright.errors import ProviderUnavailable
+from gatewright.layers.circuit_breaker.breaker import Breaker, Transition
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.pipeline.events import BreakerChanged, Events
+from gatewright.pipeline.settling import Outcome
+
+__all__ = ["DeploymentBreaker"]
+
+VERDICT_EXPECTED = 1.0
+"""Seconds after which to look again while all probes are under way; a verdict that comes sooner ends the waiting."""
+
+
+class DeploymentBreaker:
+    """Routing's gate and the layer's judge of one deployment; on the home loop only."""
+
+    __slots__ = ("__weakref__", "_clock", "_events", "_waiting", "breaker", "deployment_id", "provider")
+
+    def __init__(
+        self,
+        deployment_id: str,
+        provider: str,
+        config: CircuitBreakerConfig,
+        *,
+        clock: Clock,
+        events: Events,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self.deployment_id = deployment_id
+        self.provider = provider
+        self.breaker = Breaker(config, self._changed, random)
+        self._clock = clock
+        self._events = events
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def free_at(self, now: float) -> float:
+        """Give the time from which a call may be tried: `now` where it would be let through at once."""
+        breaker = self.breaker
+        if breaker.state == "closed":
+            return now
+        at = breaker.next_probe_at(now)
+        if at is None:
+            return now
+        return min(at, now + VERDICT_EXPECTED) if breaker.state == "half_open" else at
+
+    def has_room(self, now: float) -> bool:
+        """Say yes: a breaker knows nothing of room."""
+        return True
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until something changes (a probe's verdict, a hand), `seconds` at most."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._waiting.add(changed)
+        try:
+            await asyncio.wait((changed, sleeping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.discard(changed)
+            sleeping.cancel()
+
+    def succeeded(self, permit: int) -> None:
+        """Say that the call with this pass was answered."""
+        self.breaker.record_success(permit, self._clock.now())
+        if self._waiting:
+            self._wake()
+
+    def failed(self, permit: int, error: BaseException) -> None:
+        """Say that the call with this pass failed."""
+        self.breaker.record_failure(permit, error, self._clock.now())
+        if self._waiting:
+            self._wake()
+
+    def given_up(self, permit: int) -> None:
+        """Say that the call with this pass ended without a verdict."""
+        self.breaker.probe_abandoned(permit)
+        if self._waiting:
+            self._wake()
+
+    def settled(self, permit: int, outcome: Outcome[object]) -> None:
+        """Say how the stream of the call with this pass ended; one that its reader left says nothing."""
+        if outcome.state == "completed":
+            self.succeeded(permit)
+        elif outcome.state == "failed" and outcome.error is not None:
+            self.failed(permit, outcome.error)
+        else:
+            self.given_up(permit)
+
+    def refusal(self, now: float) -> ProviderUnavailable:
+        """Make the error of a call that is not let through."""
+        wait = self.free_at(now) - now
+        known = wait != math.inf
+        state = self.breaker.state.replace("_", " ")
+        error = ProviderUnavailable(
+            f"the circuit breaker of {self.deployment_id} is {state}"
+            + (f": it is tried again in {wait:.1f} s" if known else ", by hand, until it is closed or reset"),
+            provider=self.provider,
+            retry_after=wait if known else None,
+        )
+        error.asked = False
+        return error
+
+    def _changed(self, transition: Transition) -> None:
+        until = transition.open_until
+        self._events.emit(
+            BreakerChanged(
+                deployment_id=self.deployment_id,
+                provider=self.provider,
+                before=transition.before,
+                after=transition.after,
+                reason=transition.reason,
+                open_for=None if until is None or until == math.inf else until - transition.at,
+            )
+        )
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for changed in waiting:
+            # One whose loop was closed under it has nobody left to wake.
+            if not changed.done() and not changed.get_loop().is_closed():
+                changed.set_result(None)

@@ -1,0 +1,48 @@
+"""The attempt stack's circuit breaker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewright.clock import MONOTONIC, Clock
+from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+
+__all__ = ["CircuitBreakerLayer"]
+
+
+class CircuitBreakerLayer:
+    """Lets a call through to a deployment or refuses it, and tells its breaker once how the call ended.
+
+    A failure speaks for itself. A whole answer is a success when it is there, a stream when it has come to its end:
+    one that breaks for the deployment's fault is a failure, one that its reader left is neither. A probe's stream is
+    a success at its first chunk: an answer of ten minutes must not keep the traffic away for ten minutes.
+    """
+
+    __slots__ = ("_clock", "_guard")
+
+    def __init__(self, guard: DeploymentBreaker, clock: Clock = MONOTONIC) -> None:
+        self._guard = guard
+        self._clock = clock
+
+    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+        """Proceed, or raise `ProviderUnavailable` (`asked` is False) that says when the next probe may go."""
+        guard, now = self._guard, self._clock.now()
+        permit = guard.breaker.allow(now)
+        if not permit:
+            raise guard.refusal(now)
+        try:
+            reply = await proceed(call)
+        except Exception as error:
+            guard.failed(permit, error)
+            raise
+        except BaseException:
+            guard.given_up(permit)
+            raise
+        if reply.is_whole or guard.breaker.state != "closed":
+            guard.succeeded(permit)
+        else:
+            reply.when_settled(lambda outcome: guard.settled(permit, outcome))
+        return reply

@@ -1,0 +1,21 @@
+"""Which calls are merged, and for how long."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gatewright.types.configuration import Config
+
+__all__ = ["DeduplicationConfig"]
+
+
+class DeduplicationConfig(Config):
+    """Identical calls of one tenant are one while the first is under way, and for `window` seconds after it.
+
+    A caller who asks for several answers (`n`) or for a `temperature` above `max_temperature` wants variety: such
+    calls are left alone, unless they say `deduplicate=True`. `deduplicate=False` leaves any call alone.
+    """
+
+    enabled: bool = True
+    window: float = Field(default=2.0, ge=0, le=3600)
+    max_temperature: float = Field(default=1.0, ge=0)
