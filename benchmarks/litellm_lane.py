@@ -13,7 +13,7 @@ ABOUT = "CPU per generate_async on the litellm lane"
 
 def run(quick: bool) -> Iterator[Row]:
     """Compare at 1 and at 50 at once, in many short rounds: the difference is small."""
-    count, rounds = (30, 5) if quick else (150, 25)
+    count, rounds = (30, 5) if quick else (100, 41)
     with upstream() as url, host(url, "gateway-litellm", "litellm") as both:
         for at_once in (1, 50):
             jobs = [Job(both, who, count, at_once=at_once) for who in ("gateway-litellm", "litellm")]

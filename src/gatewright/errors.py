@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 __all__ = [
     "AuthenticationFailed",
@@ -109,6 +110,13 @@ class GatewayError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.message, dict(self.__dict__)))
+
+    def copy_for(self, request_id: str) -> Self:
+        """Give the error once more, for another caller who shares it: traceback and request id are one caller's."""
+        own = copy.copy(self)
+        own.request_id = request_id
+        own.__cause__ = self
+        return own
 
     def as_dict(self) -> dict[str, Any]:
         """Give the error in the OpenAI form, `{"message", "type", "code", "param"}`, for a wire or a log."""

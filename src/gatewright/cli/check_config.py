@@ -56,7 +56,7 @@ def _plain(report: ConfigReport) -> dict[str, object]:
 def _show(report: ConfigReport) -> None:
     for verdict, title in (("understood", "Understood"), ("ignored", "Ignored"), ("unknown", "Unknown")):
         rows = [
-            (path, f"{note} = {report.settings[note]}" if note in report.settings else note)
+            (path, f"{note}: {report.settings[note]}" if note in report.settings else note)
             for path, note in _grouped((one.path, one.note) for one in report.findings if one.verdict == verdict)
         ]
         _part(title, ("key", "as" if verdict == "understood" else "why"), rows)
@@ -74,7 +74,8 @@ def _deployment(one: CheckedDeployment) -> tuple[str, ...]:
 
     price = one.price
     costs = (price.input_cost_per_token * 1e6, price.output_cost_per_token * 1e6) if price else (None, None)
-    shown = [per_million(cost) if price else "unknown" for cost in costs]
+    unknown = "by model" if "*" in one.model else "unknown"
+    shown = [per_million(cost) if price else unknown for cost in costs]
     asks = one.model if one.provider == "*" else f"{one.provider}/{one.model}"
     return (one.model_name, asks, one.lane, one.base_url or "", one.key, *shown)
 
@@ -114,6 +115,7 @@ def _lines(title: str, lines: Iterable[str], style: str) -> None:
 def _verdict(report: ConfigReport) -> None:
     from rich.text import Text
 
-    what = f"{len(report.deployments)} deployments, {len(report.warnings)} warnings, {len(report.errors)} errors"
+    counts = {"deployment": report.deployments, "warning": report.warnings, "error": report.errors}
+    what = ", ".join(f"{len(those)} {name}{'' if len(those) == 1 else 's'}" for name, those in counts.items())
     told = ("cannot be used", "bold red") if report.errors else ("can be used", "bold green")
     console().print(Text.assemble("\n", (f"{report.file} ", "bold"), told, f": {what}"))

@@ -155,7 +155,7 @@ class _Check:
                 provider=deployment.provider,
                 model=deployment.model,
                 lane=lane,
-                base_url=deployment.base_url or default_url,
+                base_url=redact(deployment.base_url or default_url or "") or None,
                 key=key,
                 key_found=key_found,
                 price=deployment.price,
@@ -196,7 +196,8 @@ def _settings(config: GatewayConfig, names: Iterable[str]) -> Iterator[tuple[str
         elif isinstance(value, str | int | float) and not is_secret(name):
             yield name, redact(str(value))
         elif isinstance(value, list | dict):
-            yield name, str(len(cast("list[Any]", value)))
+            number = len(cast("list[Any]", value))
+            yield name, f"{number} entr{'y' if number == 1 else 'ies'}"
 
 
 def _there(table: RoutingTable, model: str) -> bool:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from gatewright.errors import ConfigurationError
 from gatewright.gateway.config import GatewayConfig, LiteLLMParams, ModelEntry
-from gatewright.gateway.litellm_keys import PARAMS_IGNORED, SETTING_PREFIXES
+from gatewright.gateway.litellm_keys import PARAMS_IGNORED, REQUEST_PARAMS, SETTING_PREFIXES
 from gatewright.gateway.references import variable_of
 from gatewright.llmops.pricing import catalogue, price_from_settings
 from gatewright.providers.catalogue import KEY_VARIABLES, key_variables, provider_name, wire_spec
@@ -188,7 +188,8 @@ def _sorted(extra: Mapping[str, Any], provider: str) -> tuple[dict[str, Any], di
     for name, value in extra.items():
         if value is None or name in PARAMS_IGNORED or name.endswith(("_cost_per_token", "_token_cost")):
             continue
-        if provider in LOCAL_PROVIDERS or name in _SETTINGS or name.startswith(SETTING_PREFIXES):
+        own = provider in LOCAL_PROVIDERS and name not in REQUEST_PARAMS
+        if own or name in _SETTINGS or name.startswith(SETTING_PREFIXES):
             settings[name] = value
         else:
             sent[name] = value

@@ -15,6 +15,7 @@ from gatewright.types.configuration import mapping
 __all__ = [
     "PARAMS_IGNORED",
     "PARAMS_KNOWN",
+    "REQUEST_PARAMS",
     "SECTIONS",
     "SETTING_PREFIXES",
     "TOP_IGNORED",
@@ -276,12 +277,17 @@ PARAMS_IGNORED: dict[str, str] = {
     ),
 }
 
-# What slips are measured against, beside `LiteLLMParams`: the commonest of what goes to a provider as it is.
-PARAMS_KNOWN = (
-    *("base_url", "api_version", "organization", "region_name", "tenant_id", "client_id", "client_secret"),
+# The commonest of what goes to a provider as it is.
+REQUEST_PARAMS = (
     *("temperature", "top_p", "n", "stop", "max_tokens", "max_completion_tokens", "presence_penalty", "seed"),
     *("frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "tools", "tool_choice", "stream"),
     *("response_format", "reasoning_effort", "thinking", "extra_body", "dimensions", "encoding_format", "top_k"),
-    *("drop_params", "additional_drop_params", "allowed_openai_params", "service_tier", "parallel_tool_calls"),
-    *("input_cost_per_token", "output_cost_per_token", "litellm_credential_name", "input_type", "metadata"),
+    *("service_tier", "parallel_tool_calls", "input_type", "metadata"),
+)
+# What slips are measured against, beside `LiteLLMParams`.
+PARAMS_KNOWN = (
+    *REQUEST_PARAMS,
+    *("base_url", "api_version", "organization", "region_name", "tenant_id", "client_id", "client_secret"),
+    *("drop_params", "additional_drop_params", "allowed_openai_params", "litellm_credential_name"),
+    *("input_cost_per_token", "output_cost_per_token"),
 )

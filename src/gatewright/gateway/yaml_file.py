@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
@@ -129,7 +130,9 @@ class _Reader:
             elif key != "credential_list":
                 self._unknown(key, [*fields, *_ORDER], prefix="")
         self._models(content)
-        return YamlFile(self._values, list(self._findings.values()), self._origins)
+        places = {key: place for place, key in enumerate(content)}
+        findings = sorted(self._findings.values(), key=lambda one: places.get(re.split(r"[.\[]", one.path)[0], 0))
+        return YamlFile(self._values, findings, self._origins)
 
     def _section(self, section: str, content: Any) -> None:
         table = SECTIONS[section]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -54,7 +53,7 @@ class DeduplicationLayer:
                 if journey.call is call:
                     raise
                 if not _was_cut_short(error, journey.call, call):
-                    raise _own(error, call) from error
+                    raise error.copy_for(call.id) from error
 
     def _key(self, call: Call) -> bytes | None:
         request = call.request
@@ -237,13 +236,6 @@ class _MemberFold(AnswerFold):
         flight = self._journey.flight
         whole = self._journey.answer(self._member) if flight.state == "landed" else None
         return super().value() if whole is None or flight.unread(self._member) else whole
-
-
-def _own(error: GatewayError, call: Call) -> GatewayError:
-    """Give a caller its own copy of an error that it shares: a traceback and a request id are one caller's."""
-    own = copy.copy(error)
-    own.request_id = call.id
-    return own
 
 
 def _was_cut_short(error: GatewayError, leading: Call, mine: Call) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gatewright.layers.rate_limiter.bucket import Bucket
+from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
 from gatewright.layers.rate_limiter.limit import Limit
 
 __all__ = ["Reservation", "blocked_by", "try_reserve"]
@@ -79,7 +79,7 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float) -> Reservati
         if maximum is not None and limit.in_flight >= maximum:
             return math.inf
         if limit.paused_until > now:
-            wait = max(wait, limit.paused_until - now)
+            wait = max(wait, SHORTEST_WAIT, limit.paused_until - now)
         if (bucket := limit.requests) is not None:
             requests.append(bucket)
             if (missing := bucket.time_until(1.0, now)) > wait:

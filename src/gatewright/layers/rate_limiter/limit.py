@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gatewright.layers.rate_limiter.bucket import Bucket
+from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 
 __all__ = ["Limit"]
@@ -56,7 +56,7 @@ class Limit:
         if maximum is not None and self.in_flight >= maximum:
             return math.inf
         if self.paused_until > now:
-            wait = self.paused_until - now
+            wait = max(SHORTEST_WAIT, self.paused_until - now)
         if self.requests is not None:
             wait = max(wait, self.requests.time_until(1.0, now))
         if self.tokens is not None:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
-from typing import Literal
+from typing import Literal, NamedTuple, cast
 
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.limit import Limit
 
-__all__ = ["EVERY", "LimitRegistry", "Scope"]
+__all__ = ["EVERY", "LimitRegistry", "Scope", "Standing"]
 
 Scope = Literal["global", "tenant", "model", "tenant_model", "deployment", "key"]
 """What a limit applies to; `tenant_model` is one tenant's use of one model, named by the pair."""
 
 EVERY = "*"
-"""The name that stands for each one without a configuration of its own: each gets a limit of its own."""
+"""The name that stands for each one without a configuration of its own: each gets a limit of its own.
+
+In a pair it stands for each tenant, or each model; the more particular configuration holds, and of two pairs the one
+that names the model.
+"""
 
 SHARED: frozenset[Scope] = frozenset({"global", "model", "deployment"})
 # Old entries looked at for every new one: more than one, so that what is idle goes faster than what is new comes.
 LOOKED_AT_PER_NEW = 2
+
+
+class Standing(NamedTuple):
+    """What a tenant's calls count for where others wait too; see `RateLimitConfig`."""
+
+    weight: float = 1.0
+    priority: int = 0
 
 
 class _Family:
@@ -34,13 +45,21 @@ class _Family:
         self.limits: OrderedDict[Hashable, Limit] = OrderedDict()
 
     def add(self, name: Hashable, now: float) -> Limit | None:
-        config = self.configs.get(name) or self.configs.get(EVERY)
+        config = self.config_of(name)
         if config is None:
             return None
         self.evict_idle(now, LOOKED_AT_PER_NEW)
         limit = Limit(f"{self.scope}:{name}", config, now, shared=self.scope in SHARED)
         self.limits[name] = limit
         return limit
+
+    def config_of(self, name: Hashable) -> RateLimitConfig | None:
+        """Give the most particular configuration for a name: its own, or that of each one."""
+        config = self.configs.get(name)
+        if config is None and isinstance(name, tuple):
+            tenant, model = cast("tuple[Hashable, Hashable]", name)
+            config = self.configs.get((EVERY, model)) or self.configs.get((tenant, EVERY))
+        return config or self.configs.get(EVERY)
 
     def evict_idle(self, now: float, at_most: int) -> int:
         """Look at the oldest entries; what is in use goes to the back of the row."""
@@ -59,15 +78,14 @@ class _Family:
             self.configs.pop(name, None)
         else:
             self.configs[name] = config
-        if name != EVERY:
-            affected = [name] if name in self.limits else []
-        else:
-            affected = [other for other in self.limits if other not in self.configs]
+        several = name == EVERY or (isinstance(name, tuple) and EVERY in name)
+        named = list(self.limits) if several else [name] if name in self.limits else []
+        affected = [other for other in named if self.config_of(other) is not self.limits[other].config]
         return [self._apply(other, now) for other in affected]
 
     def _apply(self, name: Hashable, now: float) -> Limit:
         limit = self.limits[name]
-        config = self.configs.get(name) or self.configs.get(EVERY)
+        config = self.config_of(name)
         if config is None:
             del self.limits[name]
         limit.change(config or RateLimitConfig(), now)
@@ -121,6 +139,15 @@ class LimitRegistry:
             if limit is not None:
                 found.append(limit)
         return tuple(found)
+
+    def standing(self, tenant: str | None, model: str | None) -> Standing:
+        """Give the weight and the priority of a tenant's calls: what is said of it and the model, or of it alone."""
+        both, alone = self._families["tenant_model"], self._families["tenant"]
+        configs = [one for one in (both.config_of((tenant, model)), alone.config_of(tenant)) if one is not None]
+        return Standing(
+            next((one.weight for one in configs if "weight" in one.model_fields_set), 1.0),
+            next((one.priority for one in configs if "priority" in one.model_fields_set), 0),
+        )
 
     def in_use(self) -> Iterable[Limit]:
         """Give every limit that is remembered."""

@@ -67,23 +67,24 @@ class WeightedShuffle(_Strategy):
 
 
 class LeastBusy(_Strategy):
-    """The one with the fewest calls under way, equals at random.
+    """The one with the fewest calls under way, of equals the one that has been left alone longest.
 
     A heap with an entry for every change, of which each deployment's last one holds: the others are dropped when
-    they come up. An entry is the number of calls, a random number for the order of equals, and the place.
+    they come up. An entry is the number of calls, when that changed (at first a random order), and the place.
     """
 
     def __init__(self, states: Sequence[DeploymentState], rng: random.Random) -> None:
         super().__init__(states, rng)
         self._places = {state: place for place, state in enumerate(states)}
-        self._last: list[tuple[int, float, int]] = []
+        self._changes = itertools.count(1)
+        self._last: list[tuple[int, float, int]] = [(one.in_flight, rng.random(), n) for n, one in enumerate(states)]
         self._heap: list[tuple[int, float, int]] = []
         self._rebuild()
 
     def changed(self, state: DeploymentState) -> None:
         """Enter its new number of calls."""
         place = self._places[state]
-        entry = self._last[place] = (state.in_flight, self._rng.random(), place)
+        entry = self._last[place] = (state.in_flight, next(self._changes), place)
         heapq.heappush(self._heap, entry)
         if len(self._heap) > 4 * len(self._states) + 64:
             self._rebuild()
@@ -107,7 +108,6 @@ class LeastBusy(_Strategy):
         return found
 
     def _rebuild(self) -> None:
-        self._last = [(state.in_flight, self._rng.random(), place) for place, state in enumerate(self._states)]
         self._heap = list(self._last)
         heapq.heapify(self._heap)
 

@@ -1,0 +1,1 @@
+"""Batching: concurrent embeddings of one tenant and model are one request."""

@@ -1,0 +1,97 @@
+"""A call that waits for room, until when, and the words of its refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+from gatewright.errors import DeadlineExceeded, GatewayError, RateLimited
+from gatewright.layers.rate_limiter.fair_queue import Ticket
+from gatewright.layers.rate_limiter.ledger import Reservation
+from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.permit import Claim, Permit
+from gatewright.layers.rate_limiter.registry import Standing
+
+__all__ = ["Waiter", "cannot_wait", "refused", "too_late", "waited_too_long"]
+
+# What is said where nobody can tell: no call has ended yet at a limit of calls at once.
+UNKNOWN_WAIT = 1.0
+
+
+class Waiter:
+    """One waiting call: `future` gets its permit, or the error that ends its waiting; it expires at `expires`."""
+
+    __slots__ = ("claim", "expires", "future", "limits", "queued_at", "reservation", "standing", "ticket")
+
+    ticket: Ticket
+
+    def __init__(
+        self,
+        claim: Claim,
+        limits: tuple[Limit, ...],
+        standing: Standing,
+        now: float,
+        future: asyncio.Future[Permit],
+    ) -> None:
+        self.claim = claim
+        self.limits = limits
+        self.standing = standing
+        self.queued_at = now
+        self.future = future
+        self.reservation: Reservation | None = None
+        self.expires = self.last_moment(now)
+
+    def last_moment(self, now: float) -> float:
+        """Give the time until which it may wait: the shortest `queue_timeout` from its arrival, or its deadline."""
+        timeouts = [limit.config.queue_timeout for limit in self.limits]
+        if not all(limit.config.enable_queuing for limit in self.limits):
+            return now
+        until = self.queued_at + min(timeouts, default=0.0)
+        return until if self.claim.deadline is None else min(until, self.claim.deadline)
+
+    @property
+    def waits_for(self) -> Limit | None:
+        """The limit before which it stands."""
+        line = self.ticket.lane.parked_at
+        return line.gate if line is not None and isinstance(line.gate, Limit) else None
+
+    @property
+    def scope(self) -> str:
+        """The name of that limit."""
+        limit = self.waits_for or (self.limits[0] if self.limits else None)
+        return limit.scope if limit is not None else ""
+
+
+def refused(claim: Claim, reason: str, wait: float) -> RateLimited:
+    """Make the refusal of a call that may come back after `wait` seconds."""
+    known = wait if 0.0 < wait < math.inf else UNKNOWN_WAIT
+    error = RateLimited(
+        f"{reason}; try again in {known:.1f} s", model=claim.model, request_id=claim.call_id, retry_after=known
+    )
+    error.asked = False
+    return error
+
+
+def cannot_wait(claim: Claim, limit: Limit, wait: float) -> RateLimited:
+    """Word the refusal by a limit for which calls do not wait."""
+    return refused(claim, f"the limit {limit.scope} is reached, and calls do not wait for it", wait)
+
+
+def too_late(claim: Claim, scopes: Sequence[str], wait: float) -> RateLimited:
+    """Word the refusal of a call that would wait past its time."""
+    return refused(claim, f"the call would wait {wait:.1f} s for {', '.join(scopes)}, and has less time", wait)
+
+
+def waited_too_long(waiter: Waiter, wait: float, now: float) -> GatewayError:
+    """Word the end of a waiting that took too long; `wait` is what it would take from the back of the queue."""
+    claim, waited = waiter.claim, now - waiter.queued_at
+    if claim.deadline is None or now < claim.deadline:
+        return refused(claim, f"the call waited {waited:.1f} s for the limit {waiter.scope} in vain", wait)
+    error = DeadlineExceeded(
+        f"the deadline passed while the call waited {waited:.1f} s for the limit {waiter.scope}",
+        model=claim.model,
+        request_id=claim.call_id,
+    )
+    error.asked = False
+    return error

@@ -1,0 +1,255 @@
+"""Where calls wait for room: a future for each, one alarm for all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+from gatewright.clock import Clock
+from gatewright.errors import GatewayError, RateLimited
+from gatewright.layers.rate_limiter.alarm import Alarm
+from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
+from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.outlook import wait_behind
+from gatewright.layers.rate_limiter.permit import Claim, Permit
+from gatewright.layers.rate_limiter.registry import Standing
+from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, too_late, waited_too_long
+
+__all__ = ["WaitingRoom"]
+
+
+class WaitingRoom:
+    """Who waits, in the fair queue's order; every waiter ends: with a permit, refused, or gone by itself."""
+
+    def __init__(self, clock: Clock, permit: Callable[[Reservation], Permit], max_size: int) -> None:
+        self._clock = clock
+        self._permit = permit
+        self._queue = FairQueue(max_size)
+        self._waiters: dict[Waiter, None] = {}  # in the order of their arrival
+        self._expiries: list[tuple[float, int, Waiter]] = []
+        self._numbers = count()
+        self._alarm = Alarm(clock, self._ring)
+        self._now = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    @property
+    def waiters(self) -> Iterable[Waiter]:
+        """Those who wait, in the order of their arrival."""
+        return self._waiters
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether a task waits for the next time at which something is due."""
+        return self._alarm.is_set
+
+    def is_free(self, limits: Sequence[Limit]) -> bool:
+        """Whether a call may try these limits without overtaking anyone."""
+        return not self._waiters or self._queue.is_free(limits)
+
+    def expected_wait(self, waiter: Waiter, now: float) -> float:
+        """Estimate the seconds until a call goes."""
+        return self._queue.expected_wait(waiter.ticket, now)
+
+    def position(self, waiter: Waiter) -> int:
+        """Give a call's place among its tenant's calls for the same limits."""
+        return self._queue.position(waiter.ticket)
+
+    def enter(self, claim: Claim, limits: tuple[Limit, ...], standing: Standing) -> Waiter:
+        """Let a call wait, or refuse it at once: where the queue is full, or where it would wait in vain."""
+        self._leave_closed_loop()
+        now = self._clock.now()
+        self._refuse_if_it_may_not_wait(claim, limits, now)
+        waiter = Waiter(claim, limits, standing, now, asyncio.get_running_loop().create_future())
+        self._enqueue(waiter, now)
+        self._waiters[waiter] = None
+        self._expect(waiter)
+        hopeless = self._hopeless(waiter, now)
+        if hopeless is not None:
+            self._remove(waiter)
+        self.pump()
+        if hopeless is not None:
+            raise hopeless
+        return waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """Let a call go whose caller has gone: no trace of it stays, nor of the permit that it got just now."""
+        if waiter in self._waiters:
+            self._remove(waiter)
+            self.pump()
+        elif waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+            waiter.future.result().cancel()
+
+    def wake(self, limits: Iterable[Gate]) -> None:
+        """Let those go who wait for these limits and find room now."""
+        for limit in limits:
+            self._queue.wake(limit)
+        self.pump()
+
+    def pump(self) -> None:
+        """Let go whoever can, refuse whoever waited too long, and set the alarm to when that changes."""
+        self._leave_closed_loop()
+        following = self._ring()
+        if following is not None or self._alarm.is_set:
+            self._alarm.set(following)
+
+    def reconsider(
+        self,
+        concerned: Callable[[Claim], bool],
+        limits_of: Callable[[Claim], tuple[Limit, ...]],
+        standing_of: Callable[[Claim], Standing],
+    ) -> None:
+        """Have a changed configuration hold for those who wait; their order of arrival stays."""
+        now = self._clock.now()
+        for waiter in [waiter for waiter in self._waiters if concerned(waiter.claim)]:
+            limits, standing = limits_of(waiter.claim), standing_of(waiter.claim)
+            if limits != waiter.limits or standing != waiter.standing:
+                waiter.limits, waiter.standing = limits, standing
+                self._queue.cancel(waiter.ticket)
+                try:
+                    self._enqueue(waiter, now)
+                except RateLimited as error:
+                    self._end(waiter, error)
+                    continue
+            waiter.expires = waiter.last_moment(now)
+            self._expect(waiter)
+        self.pump()
+
+    def refuse_hopeless(self, limit: Limit) -> None:
+        """Refuse those who wait for a limit that is paused for longer than they can wait."""
+        now = self._clock.now()
+        for waiter in [one for one in self._waiters if limit in one.limits and one.expires < limit.paused_until]:
+            error = too_late(waiter.claim, [limit.scope], self.expected_wait(waiter, now))
+            self._remove(waiter)
+            self._fail(waiter, error)
+        self.pump()
+
+    def end_all(self, error: GatewayError) -> None:
+        """End everyone's waiting with `error`."""
+        for waiter in list(self._waiters):
+            self._remove(waiter)
+            self._fail(waiter, error)
+        self._expiries.clear()
+        self._alarm.clear()
+
+    def abandon(self, error: GatewayError | None) -> None:
+        """Forget everyone, whose loop does not run any more; who is there again all the same gets `error`."""
+        for waiter in list(self._waiters):
+            self._remove(waiter)
+            if error is not None:
+                with contextlib.suppress(RuntimeError):  # their loop is closed: nobody is there
+                    waiter.future.get_loop().call_soon_threadsafe(self._fail, waiter, error)
+        self._expiries.clear()
+        self._alarm.forget()
+
+    def _refuse_if_it_may_not_wait(self, claim: Claim, limits: Sequence[Limit], now: float) -> None:
+        for limit in limits:
+            config = limit.config
+            if (not config.enable_queuing or not config.queue_timeout) and (
+                limit.time_until(claim.tokens, now) > 0.0 or not self._queue.is_free((limit,))
+            ):
+                raise cannot_wait(claim, limit, self._queue.newcomers_wait(limits, claim.tokens, now))
+
+    def _hopeless(self, waiter: Waiter, now: float) -> GatewayError | None:
+        """Say why a call that has just come cannot make it in time, if so."""
+        claim, expected = waiter.claim, self.expected_wait(waiter, now)
+        paused = [limit.scope for limit in waiter.limits if limit.paused_until > waiter.expires]
+        if paused or (claim.deadline is not None and now + expected > claim.deadline):
+            return too_late(claim, paused or [limit.scope for limit in waiter.limits], expected)
+        return None
+
+    def _enqueue(self, waiter: Waiter, now: float) -> None:
+        claim, standing = waiter.claim, waiter.standing
+        try:
+            waiter.ticket = self._queue.enqueue(
+                waiter,
+                tenant=claim.tenant,
+                gates=waiter.limits,
+                cost=claim.tokens,
+                now=now,
+                weight=standing.weight,
+                priority=standing.priority,
+            )
+        except RateLimited as error:
+            error.asked = False
+            error.model, error.request_id = claim.model, claim.call_id
+            raise
+
+    def _expect(self, waiter: Waiter) -> None:
+        heappush(self._expiries, (waiter.expires, next(self._numbers), waiter))
+        if len(self._expiries) > 2 * len(self._waiters) + 64:
+            self._expiries = [one for one in self._expiries if one[2] in self._waiters and one[0] == one[2].expires]
+            heapify(self._expiries)
+
+    def _ring(self) -> float | None:
+        """Let go and refuse whoever is due, and give the next time at which somebody may be."""
+        now = self._now = self._clock.now()
+        while True:
+            while (ticket := self._queue.next(now, self._reserve)) is not None:
+                self._let_go(ticket.call, now)
+            if not self._expire(now):
+                break
+        return self._next_due()
+
+    def _next_due(self) -> float | None:
+        if not self._waiters:
+            self._expiries.clear()
+            return None
+        while self._expiries[0][2] not in self._waiters:
+            heappop(self._expiries)
+        foretold, expires = self._queue.next_alarm, self._expiries[0][0]
+        return expires if foretold is None else min(foretold, expires)
+
+    def _reserve(self, ticket: Ticket) -> tuple[Gate, float] | None:
+        waiter: Waiter = ticket.call
+        got = try_reserve(waiter.limits, waiter.claim.tokens, self._now)
+        if isinstance(got, Reservation):
+            waiter.reservation = got
+            return None
+        return blocked_by(waiter.limits, waiter.claim.tokens, self._now)
+
+    def _let_go(self, waiter: Waiter, now: float) -> None:
+        del self._waiters[waiter]
+        reservation = waiter.reservation
+        assert reservation is not None
+        if not waiter.future.done():
+            waiter.future.set_result(self._permit(reservation))
+            return
+        # Its task was cancelled and has not run since.
+        reservation.cancel(now)
+        for limit in reservation.limits:
+            self._queue.wake(limit)
+
+    def _expire(self, now: float) -> bool:
+        """Refuse those whose time is up; False if there was nobody."""
+        somebody = False
+        while self._expiries and self._expiries[0][0] <= now:
+            at, _, waiter = heappop(self._expiries)
+            if waiter in self._waiters and at == waiter.expires:
+                error = waited_too_long(waiter, wait_behind(waiter.ticket, now), now)
+                self._remove(waiter)
+                self._fail(waiter, error)
+                somebody = True
+        return somebody
+
+    def _remove(self, waiter: Waiter) -> None:
+        self._waiters.pop(waiter, None)
+        self._queue.cancel(waiter.ticket)
+
+    def _end(self, waiter: Waiter, error: GatewayError) -> None:
+        self._remove(waiter)
+        self._fail(waiter, error)
+
+    def _fail(self, waiter: Waiter, error: GatewayError) -> None:
+        if not waiter.future.done():
+            waiter.future.set_exception(error)
+
+    def _leave_closed_loop(self) -> None:
+        first = next(iter(self._waiters), None)
+        if first is not None and first.future.get_loop().is_closed():
+            self.abandon(None)
