@@ -4,6 +4,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1); print(sys.executable)' 2>/dev/null && break; \
 	done)
 UV := .tools/bin/uv
+# Tried once more with the system's certificates, which a network's own proxy may need.
+SYNC = $(UV) sync --frozen --python "$(PYTHON)"
 BIN := .venv/bin
 # Whatever is said to pytest, to the benchmarks: make test ARGS="-k stream"
 ARGS ?=
@@ -48,7 +50,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made: uv.lock pyproject.toml $(UV)
-	$(UV) sync --frozen --python "$(PYTHON)"
+	$(SYNC) || $(SYNC) --system-certs
 	@touch $@
 
 # A Python without venv (Debian keeps it in python3-venv) may have pip, which does as well.

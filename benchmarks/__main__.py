@@ -62,7 +62,7 @@ def _run(name: str, *, quick: bool) -> list[Row]:
         # One row at a time, so that what was found before a failure is kept.
         rows.extend(benchmark.run(quick))
     except Exception as error:
-        rows.append(Row(f"could not be taken: {type(error).__name__}: {error}", "", ok=False))
+        rows.append(Row(f"could not be taken: {type(error).__name__}: {str(error)[:160]}", "", ok=False))
     print_table(name, f"{benchmark.ABOUT} ({time.perf_counter() - began:.0f} s)", rows)
     return rows
 

@@ -34,8 +34,9 @@ class Host:
         """Run one round there."""
         assert self._process.stdin is not None and self._process.stdout is not None
         what = {"who": job.who, "kind": job.kind, "count": max(job.count, job.at_once), "at_once": job.at_once}
-        self._process.stdin.write(json.dumps({**what, "collector": job.collector}) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({**what, "collector": job.collector}) + "\n")
+            self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{job.who} failed: see its traceback above")
@@ -50,7 +51,8 @@ def host(url: str, *names: str) -> Generator[Host]:
     try:
         yield Host(process)
     finally:
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
         process.wait(20)
         process.stdout.close()
 

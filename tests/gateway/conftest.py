@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import threading
@@ -133,7 +134,11 @@ class Upstream:
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 body = json.loads(await reader.readexactly(length))
                 self.requests.append(body)
-                await self._answer(body, reader, writer)
+                try:
+                    await self._answer(body, reader, writer)
+                except ConnectionError:
+                    self.cut += 1
+                    raise
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -153,8 +158,8 @@ class Upstream:
             await _json(writer, _whole(said))
 
     async def _gone(self, reader: asyncio.StreamReader) -> None:
-        await reader.read()
-        self.cut += 1
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
         raise ConnectionError
 
     async def _events(self, said: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

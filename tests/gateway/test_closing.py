@@ -78,7 +78,12 @@ def test_calls_under_way_are_cut_off_from_another_thread(gateway_of: Any, patien
         "embed": lambda: gateway.embed("x"),
         "stream": lambda: list(gateway.generate_stream("x")),
     }
-    caller = threading.Thread(target=lambda: pytest.raises(GatewayClosed, calls[by]))
+
+    def call() -> None:
+        with pytest.raises(GatewayClosed):
+            calls[by]()
+
+    caller = threading.Thread(target=call)
     caller.start()
     until(lambda: patient.started)
     gateway.close()

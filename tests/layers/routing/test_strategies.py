@@ -176,15 +176,15 @@ def test_a_choice_among_a_thousand_looks_at_a_few(name: StrategyName):
     def eligible(state: DeploymentState) -> bool:
         nonlocal looked
         looked += 1
-        return int(state.deployment.id) % 2 == 0  # half of them are out
+        return int(state.deployment.id) % 10 != 0  # one in ten is out
 
     for _ in range(100):
         state = strategy.pick(eligible, NOW)
         assert state is not None
         state.in_flight += 1
         strategy.changed(state)
-    # Each draw hits an eligible one every other time; a heap of equals keeps the ineligible ones on top at worst.
-    assert looked < 100 * (1_000 if name == "least-busy" else 12)
+    # Draws rarely miss; on the heap of the least busy those that are out stay idle, and so on top.
+    assert looked < 100 * (101 if name == "least-busy" else 3)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,14 +11,13 @@ __all__ = ["Alarm"]
 
 
 class Alarm:
-    """Calls `ring` when its time comes; `ring` gives the next time, or None. It lives on the loop that set it."""
+    """Calls `ring` when its time comes; `ring` gives the next time, or None. One task while it is set, else none."""
 
-    __slots__ = ("_at", "_clock", "_ring", "_ringing", "_task")
+    __slots__ = ("_at", "_clock", "_ring", "_task")
 
     def __init__(self, clock: Clock, ring: Callable[[], float | None]) -> None:
         self._clock = clock
         self._ring = ring
-        self._ringing = False
         self._at = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -27,41 +26,31 @@ class Alarm:
         """Whether a task waits for its time."""
         return self._task is not None and not self._task.done()
 
-    def set(self, at: float | None) -> None:
-        """Ring at `at` (by its clock), or not at all; an earlier time stays, since ringing too early does no harm."""
-        if self._ringing:
-            return
-        if at is None:
-            self.clear()
-        elif not self.is_set or at < self._at:
+    def set(self, at: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Ring at `at` by its clock, on `loop`; an earlier time stays, since ringing too early does no harm."""
+        if not self.is_set or at < self._at:
             self.clear()
             self._at = at
-            self._task = asyncio.get_running_loop().create_task(self._wait())
+            self._task = loop.create_task(self._wait())
 
     def clear(self) -> None:
-        """Let the task end."""
+        """Do not ring."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
     def forget(self) -> None:
-        """Let go of the task without its loop, which is gone."""
+        """Let go of the task without its loop, which does not run any more."""
         self._task = None
 
     async def _wait(self) -> None:
         mine = asyncio.current_task()
-        while self._task is mine:
+        while True:
             await self._clock.sleep(self._at - self._clock.now())
-            following = self._rung() if self._task is mine else None
-            if following is None:
-                break
-            self._at = following
-        if self._task is mine:
-            self._task = None
-
-    def _rung(self) -> float | None:
-        self._ringing = True
-        try:
-            return self._ring()
-        finally:
-            self._ringing = False
+            if self._task is not mine:
+                return
+            at = self._ring()
+            if at is None:
+                self._task = None
+                return
+            self._at = at

@@ -29,6 +29,11 @@ class RateLimitConfig(Config):
     priority: int = 0
 
     @property
+    def queues(self) -> bool:
+        """Whether calls wait for it at all."""
+        return self.enable_queuing and self.queue_timeout > 0.0
+
+    @property
     def request_burst(self) -> float:
         """The requests that may go at once; never less than one."""
         return float(self.burst_size or max(1.0, self.requests_per_minute or 1.0))

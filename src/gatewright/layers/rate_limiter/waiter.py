@@ -40,13 +40,11 @@ class Waiter:
         self.queued_at = now
         self.future = future
         self.reservation: Reservation | None = None
-        self.expires = self.last_moment(now)
+        self.expires = self.last_moment()
 
-    def last_moment(self, now: float) -> float:
+    def last_moment(self) -> float:
         """Give the time until which it may wait: the shortest `queue_timeout` from its arrival, or its deadline."""
-        timeouts = [limit.config.queue_timeout for limit in self.limits]
-        if not all(limit.config.enable_queuing for limit in self.limits):
-            return now
+        timeouts = (limit.config.queue_timeout for limit in self.limits if limit.config.queues)
         until = self.queued_at + min(timeouts, default=0.0)
         return until if self.claim.deadline is None else min(until, self.claim.deadline)
 

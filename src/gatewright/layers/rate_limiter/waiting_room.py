@@ -95,8 +95,10 @@ class WaitingRoom:
         """Let go whoever can, refuse whoever waited too long, and set the alarm to when that changes."""
         self._leave_closed_loop()
         following = self._ring()
-        if following is not None or self._alarm.is_set:
-            self._alarm.set(following)
+        if following is None:
+            self._alarm.clear()
+        else:
+            self._alarm.set(following, next(iter(self._waiters)).future.get_loop())
 
     def reconsider(
         self,
@@ -105,35 +107,27 @@ class WaitingRoom:
         standing_of: Callable[[Claim], Standing],
     ) -> None:
         """Have a changed configuration hold for those who wait; their order of arrival stays."""
+        waiters = [waiter for waiter in self._waiters if concerned(waiter.claim)]
+        for waiter in waiters:
+            self._reconsider(waiter, limits_of(waiter.claim), standing_of(waiter.claim))
+        self.pump()
         now = self._clock.now()
-        for waiter in [waiter for waiter in self._waiters if concerned(waiter.claim)]:
-            limits, standing = limits_of(waiter.claim), standing_of(waiter.claim)
-            if limits != waiter.limits or standing != waiter.standing:
-                waiter.limits, waiter.standing = limits, standing
-                self._queue.cancel(waiter.ticket)
-                try:
-                    self._enqueue(waiter, now)
-                except RateLimited as error:
-                    self._end(waiter, error)
-                    continue
-            waiter.expires = waiter.last_moment(now)
-            self._expect(waiter)
+        for waiter in waiters:
+            if waiter in self._waiters and (limit := waiter.waits_for) is not None and not limit.config.queues:
+                self._end(waiter, cannot_wait(waiter.claim, limit, self.expected_wait(waiter, now)))
         self.pump()
 
     def refuse_hopeless(self, limit: Limit) -> None:
         """Refuse those who wait for a limit that is paused for longer than they can wait."""
         now = self._clock.now()
         for waiter in [one for one in self._waiters if limit in one.limits and one.expires < limit.paused_until]:
-            error = too_late(waiter.claim, [limit.scope], self.expected_wait(waiter, now))
-            self._remove(waiter)
-            self._fail(waiter, error)
+            self._end(waiter, too_late(waiter.claim, [limit.scope], self.expected_wait(waiter, now)))
         self.pump()
 
     def end_all(self, error: GatewayError) -> None:
         """End everyone's waiting with `error`."""
         for waiter in list(self._waiters):
-            self._remove(waiter)
-            self._fail(waiter, error)
+            self._end(waiter, error)
         self._expiries.clear()
         self._alarm.clear()
 
@@ -149,11 +143,23 @@ class WaitingRoom:
 
     def _refuse_if_it_may_not_wait(self, claim: Claim, limits: Sequence[Limit], now: float) -> None:
         for limit in limits:
-            config = limit.config
-            if (not config.enable_queuing or not config.queue_timeout) and (
+            if not limit.config.queues and (
                 limit.time_until(claim.tokens, now) > 0.0 or not self._queue.is_free((limit,))
             ):
                 raise cannot_wait(claim, limit, self._queue.newcomers_wait(limits, claim.tokens, now))
+
+    def _reconsider(self, waiter: Waiter, limits: tuple[Limit, ...], standing: Standing) -> None:
+        if limits != waiter.limits or standing != waiter.standing:
+            waiter.limits, waiter.standing = limits, standing
+            self._queue.cancel(waiter.ticket)
+            try:
+                self._enqueue(waiter, self._clock.now())
+            except RateLimited as error:
+                self._end(waiter, error)
+                return
+        if (until := waiter.last_moment()) != waiter.expires:
+            waiter.expires = until
+            self._expect(waiter)
 
     def _hopeless(self, waiter: Waiter, now: float) -> GatewayError | None:
         """Say why a call that has just come cannot make it in time, if so."""
@@ -231,9 +237,7 @@ class WaitingRoom:
         while self._expiries and self._expiries[0][0] <= now:
             at, _, waiter = heappop(self._expiries)
             if waiter in self._waiters and at == waiter.expires:
-                error = waited_too_long(waiter, wait_behind(waiter.ticket, now), now)
-                self._remove(waiter)
-                self._fail(waiter, error)
+                self._end(waiter, waited_too_long(waiter, wait_behind(waiter.ticket, now), now))
                 somebody = True
         return somebody
 

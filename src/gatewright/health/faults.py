@@ -1,0 +1,46 @@
+"""What speaks against a provider, and how it is worded: by class, so that no text from outside is in it."""
+
+from __future__ import annotations
+
+from gatewright.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    GatewayError,
+    InvalidProviderResponse,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    StreamInterrupted,
+)
+
+__all__ = ["is_fault", "origin", "wording"]
+
+# As the circuit breaker sees it, and rate limits: they are no reason to leave a deployment alone, but its callers
+# have no answer. A caller's own faults, what is forbidden or not found, deadlines and cancellations never count.
+_WORDINGS: dict[type[BaseException], str] = {
+    AuthenticationFailed: "Authentication failed",
+    ConnectionFailed: "Connection failed",
+    InvalidProviderResponse: "Invalid response",
+    ProviderTimeout: "Timed out",
+    ProviderUnavailable: "Service unavailable",
+    RateLimited: "Rate limit exceeded",
+}
+_FAULTS = tuple(_WORDINGS)
+
+
+def origin(error: BaseException) -> BaseException:
+    """Give what a stream was interrupted by; any other error is its own origin."""
+    if not isinstance(error, StreamInterrupted):
+        return error
+    return error.__cause__ or ConnectionFailed(error.message)
+
+
+def is_fault(error: BaseException) -> bool:
+    """Say whether an error (an origin) speaks against the provider."""
+    return isinstance(error, _FAULTS) and error.asked
+
+
+def wording(error: type[BaseException]) -> str:
+    """Word a class of errors."""
+    known = next((_WORDINGS[one] for one in error.__mro__ if one in _WORDINGS), None)
+    return known or (error.code if issubclass(error, GatewayError) else error.__name__).replace("_", " ").capitalize()

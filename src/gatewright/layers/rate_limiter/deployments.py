@@ -1,0 +1,89 @@
+"""The limits of a deployment: its own requests, tokens and calls at once, and what its provider says of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from gatewright.errors import RateLimited
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.limiter import RateLimiter
+from gatewright.layers.rate_limiter.permit import Claim
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+from gatewright.types.deployment import Deployment
+
+__all__ = ["DeploymentLimitLayer", "DeploymentLimits"]
+
+
+class DeploymentLimits:
+    """Makes the limit of each deployment that has one; `queueing` says how calls wait for it, and for how long."""
+
+    def __init__(self, limiter: RateLimiter, queueing: RateLimitConfig | None = None) -> None:
+        self._limiter = limiter
+        self._queueing = queueing or RateLimitConfig()
+        self._config = lru_cache(256)(self._make_config)
+
+    def layer(self, deployment: Deployment) -> DeploymentLimitLayer | None:
+        """Give the layer for a deployment's attempts; None where it has no limit."""
+        rpm, tpm, at_once = deployment.rpm, deployment.tpm, deployment.max_parallel_requests
+        if rpm is None and tpm is None and at_once is None:
+            return None
+        self._limiter.configure("deployment", deployment.id, self._config(rpm, tpm, at_once))
+        return DeploymentLimitLayer(self._limiter, deployment.id)
+
+    def has_room(self, deployment_id: str, now: float) -> bool:
+        """Say whether a call would go through at once, or have to wait."""
+        return self._limiter.has_room(deployment_id, now)
+
+    def forget(self, deployment_id: str) -> None:
+        """Let go of the limit of a deployment that is not asked any more."""
+        self._limiter.configure("deployment", deployment_id, None)
+
+    def _make_config(self, rpm: int | None, tpm: int | None, at_once: int | None) -> RateLimitConfig:
+        limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "max_concurrent": at_once}
+        return self._queueing.model_copy(update=limits)
+
+
+class DeploymentLimitLayer:
+    """Admits each attempt at one deployment, and lets the provider's own signals steer its limit."""
+
+    def __init__(self, limiter: RateLimiter, deployment_id: str) -> None:
+        self._limiter = limiter
+        self._id = deployment_id
+
+    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+        """Proceed when the deployment's limit has room."""
+        limiter = self._limiter
+        limits = limiter.limit_of(self._id)
+        if not limits:
+            return await proceed(call)
+        meter = limiter.meter
+        tokens = meter.expected(call)
+        permit = limiter.try_admit(limits, tokens) or await limiter.admit(self._claim(call, tokens))
+        try:
+            reply = await proceed(call)
+        except BaseException as error:
+            # First the pause: whoever is called up by what this gives back must meet it.
+            self._obey(error)
+            meter.settle_failed(permit, call, error)
+            raise
+        if (left := getattr(reply, "limits", None)) is not None:
+            limiter.correct(self._id, left)
+        reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
+        return reply
+
+    def _claim(self, call: Call, tokens: float) -> Claim:
+        return Claim(
+            call_id=call.id,
+            tokens=tokens,
+            tenant=call.caller.tenant_id,
+            model=call.request.model,
+            deployment=self._id,
+            deadline=call.deadline,
+        )
+
+    def _obey(self, error: BaseException) -> None:
+        if isinstance(error, RateLimited) and error.asked and error.retry_after is not None:
+            self._limiter.pause(self._id, self._limiter.now() + error.retry_after)

@@ -1,0 +1,198 @@
+"""Every limit of one gateway: calls are admitted by all that apply at once, and wait where they have no room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+from gatewright.clock import MONOTONIC, Clock
+from gatewright.errors import CallCancelled, GatewayClosed
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.estimator import OutputEstimator
+from gatewright.layers.rate_limiter.ledger import Reservation, try_reserve
+from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.meter import TokenMeter
+from gatewright.layers.rate_limiter.permit import Claim, Permit
+from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Scope
+from gatewright.layers.rate_limiter.status import LimitStatus, QueueStatus, limit_status, queue_status
+from gatewright.layers.rate_limiter.waiter import Waiter
+from gatewright.layers.rate_limiter.waiting_room import WaitingRoom
+from gatewright.pipeline.events import CallAdmitted, CallQueued, Events
+from gatewright.types.limits import ProviderLimits
+
+__all__ = ["RateLimiter"]
+
+SWEEP_SECONDS = 1.0
+SWEPT_AT_ONCE = 200
+
+
+class RateLimiter:
+    """Lives on the gateway's home loop; whatever is called here is called there, or while no loop runs.
+
+    When the gateway moves to another loop it is told by `abandon`, and at its end by `aclose`.
+    """
+
+    def __init__(self, clock: Clock = MONOTONIC, events: Events | None = None, *, max_waiting: int = 100_000) -> None:
+        self.now = clock.now
+        self.era = object()
+        self.meter = TokenMeter(OutputEstimator())
+        self._events = events or Events()
+        self._registry = LimitRegistry()
+        self._room = WaitingRoom(clock, self._permit, max_waiting)
+        self._sweep_at = -math.inf
+
+    def configure(self, scope: Scope, name: Hashable, config: RateLimitConfig | None) -> None:
+        """Set, change or (None) remove a limit, also for those who wait; `EVERY` is each without one of its own.
+
+        The global limit's name is `""`, a tenant_model's is the pair.
+        """
+        changed = self._registry.configure(scope, name, config, self.now())
+        if self._room:
+            self._room.reconsider(
+                lambda claim: _concerns(claim, scope, name),
+                self.limits_for,
+                lambda claim: self._registry.standing(claim.tenant, claim.model),
+            )
+            self._room.wake(changed)
+
+    def limits_of(self, tenant: str | None, model: str | None, key: str | None) -> tuple[Limit, ...]:
+        """Give the limits that apply to a call; none where nothing is configured."""
+        now = self.now()
+        if now >= self._sweep_at:
+            self._sweep(now)
+        return self._registry.limits_of(now, tenant=tenant, model=model, key=key)
+
+    def limit_of(self, deployment: str) -> tuple[Limit, ...]:
+        """Give the limit that applies to an attempt."""
+        limit = self._registry.limit("deployment", deployment, self.now())
+        return () if limit is None else (limit,)
+
+    def limits_for(self, claim: Claim) -> tuple[Limit, ...]:
+        """Give the limits that apply to a claim."""
+        if claim.deployment is not None:
+            return self.limit_of(claim.deployment)
+        return self.limits_of(claim.tenant, claim.model, claim.key)
+
+    def try_admit(self, limits: Sequence[Limit], tokens: float) -> Permit | None:
+        """Admit a call without waiting; None where there is no room, or where others wait for it."""
+        room = self._room
+        if room and not room.is_free(limits):
+            return None
+        got = try_reserve(limits, tokens, self.now())
+        return Permit(self, got) if isinstance(got, Reservation) else None
+
+    async def admit(self, claim: Claim) -> Permit:
+        """Admit a call, as soon as all limits that apply have room and its turn has come.
+
+        `RateLimited`, with an honest `retry_after`, where calls do not wait, the queue is full, or it was waited for
+        too long; also at once where the wait would go past the deadline.
+        """
+        limits = self.limits_for(claim)
+        permit = self.try_admit(limits, claim.tokens)
+        if permit is not None:
+            return permit
+        waiter = self._room.enter(claim, limits, self._registry.standing(claim.tenant, claim.model))
+        scope = waiter.scope
+        self._tell_queued(waiter, scope)
+        try:
+            permit = await waiter.future
+        except BaseException as error:
+            self._room.leave(waiter)
+            if not isinstance(error, Exception):
+                error.asked = False  # type: ignore[attr-defined]
+            raise
+        if self._events.heard:
+            waited = self.now() - waiter.queued_at
+            self._events.emit(CallAdmitted(call_id=claim.call_id, limit=scope, waited=waited))
+        return permit
+
+    def pause(self, deployment: str, until: float) -> None:
+        """Let nothing through to a deployment before `until`, as its provider asked."""
+        now = self.now()
+        for limit in self.limit_of(deployment):
+            if until > limit.paused_until:
+                limit.pause_until(until, now)
+                self._room.refuse_hopeless(limit)
+
+    def correct(self, deployment: str, left: ProviderLimits) -> None:
+        """Take a provider's word for what is left; only downwards, because the configured limit holds too."""
+        now = self.now()
+        for limit in self.limit_of(deployment):
+            limit.correct(now, requests=left.remaining_requests, tokens=left.remaining_tokens)
+
+    def has_room(self, deployment: str, now: float) -> bool:
+        """Say whether a call would go through to a deployment at once."""
+        limit = self._registry.limit("deployment", deployment, now)
+        return limit is None or (limit.time_until(1.0, now) == 0.0 and self._room.is_free((limit,)))
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._room)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits and no timer runs."""
+        return not self._room and not self._room.has_timer
+
+    def queue_status(self) -> QueueStatus:
+        """Give who waits, for what, at which place and for how long still."""
+        return queue_status(self._room.waiters, self.now())
+
+    def levels(self) -> list[LimitStatus]:
+        """Give what is left of every limit in use."""
+        now = self.now()
+        waiting = self.queue_status().by_limit if self._room else {}
+        return [limit_status(limit, waiting.get(limit.scope, 0), now) for limit in self._registry.in_use()]
+
+    def released(self, limits: Sequence[Limit]) -> None:
+        """Let those go who wait for what a permit had."""
+        if self._room:
+            self._room.wake(limits)
+
+    async def aclose(self) -> None:
+        """Refuse everyone who waits."""
+        self._room.end_all(GatewayClosed("the gateway was closed while the call waited for its turn"))
+
+    def abandon(self, *, forked: bool = False) -> None:
+        """Forget who waits and what is under way: their loop does not run any more, or is the parent process's.
+
+        Permits of calls at once are free again, and what was reserved stays charged.
+        """
+        self.era = object()
+        error = CallCancelled("the call was cut off: the event loop on which its gateway lived does not run any more")
+        self._room.abandon(None if forked else error)
+        for limit in self._registry.in_use():
+            limit.in_flight = 0
+
+    def _permit(self, reservation: Reservation) -> Permit:
+        return Permit(self, reservation)
+
+    def _tell_queued(self, waiter: Waiter, scope: str) -> None:
+        if self._events.heard and not waiter.future.done():
+            self._events.emit(
+                CallQueued(
+                    call_id=waiter.claim.call_id,
+                    limit=scope,
+                    position=self._room.position(waiter),
+                    expected_wait=self._room.expected_wait(waiter, self.now()),
+                )
+            )
+
+    def _sweep(self, now: float) -> None:
+        self._sweep_at = now + SWEEP_SECONDS
+        self._registry.evict_idle(now, SWEPT_AT_ONCE)
+
+
+def _concerns(claim: Claim, scope: Scope, name: Hashable) -> bool:
+    """Whether a limit of this name may apply to a claim."""
+    if scope == "deployment":
+        return claim.deployment is not None and name in (claim.deployment, EVERY)
+    # An attempt has its tenant's weight and priority, so its tenant's configuration concerns it too.
+    if scope == "global":
+        return claim.deployment is None
+    if scope == "tenant_model":
+        names = name if isinstance(name, tuple) else (EVERY, EVERY)
+        return all(one in (own, EVERY) for one, own in zip(names, (claim.tenant, claim.model), strict=True))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    own = {"tenant": claim.tenant, "model": claim.model, "key": claim.key}[scope]
+    return name in (own, EVERY)

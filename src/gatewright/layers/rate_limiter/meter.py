@@ -1,0 +1,84 @@
+"""How many tokens a call is charged: what is expected before it, and what it used by how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewright.errors import (
+    CallCancelled,
+    DeadlineExceeded,
+    InvalidProviderResponse,
+    ProviderTimeout,
+    StreamInterrupted,
+)
+from gatewright.layers.rate_limiter.estimator import OutputEstimator, estimated_tokens, prompt_tokens
+from gatewright.layers.rate_limiter.permit import Permit
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.settling import Outcome
+from gatewright.types.estimates import text_tokens
+from gatewright.types.requests import GenerateRequest
+from gatewright.types.results import Answer
+
+__all__ = ["TokenMeter"]
+
+# The provider was at work when these ended the call, or had answered something: it has read the prompt. How much it
+# wrote is not known, and nobody had it. After any other error before the reply it is taken to have used nothing.
+AT_WORK = (CallCancelled, DeadlineExceeded, InvalidProviderResponse, ProviderTimeout, StreamInterrupted)
+
+
+class TokenMeter:
+    """Estimates, counts, and learns from the difference."""
+
+    __slots__ = ("_learned_from", "estimator")
+
+    def __init__(self, estimator: OutputEstimator) -> None:
+        self.estimator = estimator
+        self._learned_from = ""
+
+    def expected(self, call: Call) -> int:
+        """Give the tokens to reserve."""
+        request = call.request
+        if isinstance(request, GenerateRequest):
+            return estimated_tokens(request, self.estimator, call.caller.tenant_id)
+        return prompt_tokens(request)
+
+    def settle(self, permit: Permit, call: Call, outcome: Outcome[Any]) -> None:
+        """Charge what a reply used, by its usage; where it has none, by the text that came."""
+        value = outcome.value
+        used = value.usage.total_tokens or value.usage.prompt_tokens + value.usage.completion_tokens
+        written = value.usage.completion_tokens
+        if not used:
+            written = _written(value)
+            used = prompt_tokens(call.request) + written
+        permit.settle(used)
+        if outcome.state == "completed" and isinstance(value, Answer):
+            self._learn(call, written, len(value.choices))
+
+    def settle_failed(self, permit: Permit, call: Call, error: BaseException) -> None:
+        """Charge what was used of a call that has no reply; its request stays charged, unless it was never sent."""
+        at_work = not isinstance(error, Exception) or isinstance(error, AT_WORK)
+        if getattr(error, "asked", True):
+            permit.settle(prompt_tokens(call.request) if at_work else 0)
+        elif isinstance(error, Exception):
+            permit.settle(0)
+        else:
+            permit.cancel()
+
+    def _learn(self, call: Call, written: int, answers: int) -> None:
+        # The call's limits and the deployment's settle the same answer, one right after the other.
+        if call.id != self._learned_from:
+            self._learned_from = call.id
+            self.estimator.learn(call.caller.tenant_id, call.request.model, written // max(1, answers))
+
+
+def _written(value: Any) -> int:
+    """Estimate the tokens of an answer, or of what came of it; vectors are none."""
+    if not isinstance(value, Answer):
+        return 0
+    return sum(
+        text_tokens(choice.text)
+        + text_tokens(choice.reasoning or "")
+        + text_tokens(choice.refusal or "")
+        + sum(text_tokens(tool.name) + text_tokens(tool.arguments) for tool in choice.tool_calls)
+        for choice in value.choices
+    )
