@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Run
 
 import gatewright
-from tests.cli.conftest import Run
 
 COMMANDS = ("serve", "demo", "chat", "generate", "embed", "models", "check-config")
 

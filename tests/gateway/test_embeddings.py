@@ -17,7 +17,7 @@ from gatewright.types.results import Embeddings
 async def test_any_number_is_split_to_the_limit_and_put_together_in_order(
     gateway_of: Any, upstream: Any, count: int
 ) -> None:
-    async with gateway_of(upstream, params={"embed_batch": 10, "input_cost_per_token": 2.0}) as gateway:
+    async with gateway_of(upstream, params={"model": "dashscope/e", "input_cost_per_token": 2.0}) as gateway:
         response = await gateway.embed_async(["x" * n for n in range(1, count + 1)])
     lengths = [vector[0] / vector[1] * 4 / 3 for vector in response.embeddings]
     assert lengths == pytest.approx(range(1, count + 1))
@@ -27,7 +27,7 @@ async def test_any_number_is_split_to_the_limit_and_put_together_in_order(
     assert len(upstream.batches) == math.ceil(count / 10)
     assert response.usage.prompt_tokens == count
     assert response.cost_usd == 2.0 * count
-    assert (response.model, response.provider, response.dimensions) == ("e", "openai", 2)
+    assert (response.model, response.provider, response.dimensions) == ("e", "dashscope", 2)
     assert response.attempts == len(upstream.batches)
 
 
@@ -67,7 +67,7 @@ class Pieces:
         self.most = max(self.most, self.under_way)
         try:
             if "bad" in call.embedding.inputs:
-                while self.under_way < 3:
+                while self.under_way < 3:  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 raise AuthenticationFailed("no")
             await self.wait.wait()
@@ -85,7 +85,8 @@ class Pieces:
 
 async def test_no_more_pieces_are_under_way_than_configured(gateway_of: Any, until_async: Any) -> None:
     provider = Pieces()
-    async with gateway_of(provider, params={"embed_batch": 1}, embed_concurrency=3) as gateway:
+    async with gateway_of(provider, embed_concurrency=3) as gateway:
+        gateway._assembly.lanes.embed_limit = lambda _: 1
         task = asyncio.create_task(gateway.embed_async(["x"] * 10))
         await until_async(lambda: provider.under_way == 3)
         await asyncio.sleep(0.01)
@@ -96,7 +97,8 @@ async def test_no_more_pieces_are_under_way_than_configured(gateway_of: Any, unt
 
 async def test_one_piece_that_fails_cancels_the_others(gateway_of: Any) -> None:
     provider = Pieces()
-    async with gateway_of(provider, params={"embed_batch": 1}, embed_concurrency=3) as gateway:
+    async with gateway_of(provider, embed_concurrency=3) as gateway:
+        gateway._assembly.lanes.embed_limit = lambda _: 1
         with pytest.raises(AuthenticationFailed):
             await gateway.embed_async(["x", "y", "bad", "z", "z"])
         assert provider.cancelled >= 2

@@ -67,7 +67,8 @@ async def test_completed_stream(gateway_of: Any) -> None:
 
 async def test_completed_embeddings_in_pieces(gateway_of: Any, patient: Any) -> None:
     patient.release.set()
-    async with gateway_of(patient, params={"embed_batch": 2}) as gateway:
+    async with gateway_of(patient) as gateway:
+        gateway._assembly.lanes.embed_limit = lambda _: 2
         heard = Heard(gateway)
         await gateway.embed_async(["a"] * 5)
     assert heard.settled().outcome.state == "completed"

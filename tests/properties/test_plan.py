@@ -66,9 +66,9 @@ ERRORS = st.one_of(
 TABLES = st.builds(
     lambda sizes, orders, strategy, seed: RoutingTable(
         [
-            Deployment(id=f"{model}{number}", group=model, provider="p", model=model, order=orders[number % len(orders)])
+            Deployment(id=f"{model}{n}", group=model, provider="p", model=model, order=orders[n % len(orders)])
             for model, size in zip(MODELS, sizes, strict=True)
-            for number in range(size)
+            for n in range(size)
         ],
         aliases={"alias": "a"},
         strategy=strategy,
@@ -135,9 +135,7 @@ class World:
     def _take(self, trial: Trial, step: Step) -> None:
         asked = [taken.state for taken, _ in trial.steps if taken.group is step.group]
         untried = [
-            state.deployment.id
-            for state in step.group.states
-            if state not in asked and state.paused_until <= self.now
+            state.deployment.id for state in step.group.states if state not in asked and state.paused_until <= self.now
         ]
         trial.seen_closed.append((step, untried))
         if step.state in asked:

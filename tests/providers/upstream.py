@@ -98,6 +98,8 @@ class Upstream:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.asked: list[Asked] = []
         self.connections = 0
+        self.came = asyncio.Event()
+        """A request has come."""
         self.gone = asyncio.Event()
         """The other side went away before the answer was over."""
 
@@ -136,6 +138,7 @@ class Upstream:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         while True:
             self.asked.append(await _request(reader, number))
+            self.came.set()
             script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
             saying = asyncio.ensure_future(_say(script, writer))
             watching = asyncio.ensure_future(reader.read(1))

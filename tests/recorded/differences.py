@@ -28,6 +28,9 @@ _known(LITELLM, 'litellm says "stop" where the stream had no finish reason', "op
 _known(LITELLM, "litellm does not read the usage in Groq's `x_groq`", "groq", 0, 6)
 _TITAN = "litellm reads neither finish reason nor usage of Titan's streams (`completionReason`, invocation metrics)"
 _known(LITELLM, _TITAN, "bedrock", 33, 54, 56, 57)
+_HEADER = "litellm counts the tokens itself: Bedrock gives the count of Cohere's embeddings in a header only"
+_known(LITELLM, _HEADER, "bedrock", 65, 66, 67, 129, 131)
+_known(LITELLM, "litellm does not know enumerations as numbers, which no lane asks for", "vertex", 10)
 
 # --- litellm cannot read the answer ---
 

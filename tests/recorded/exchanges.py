@@ -32,6 +32,8 @@ FORMATS: tuple[tuple[str, str], ...] = (
 
 # Everything else, with why it is not replayed.
 NOT_REPLAYED: tuple[tuple[str, str], ...] = (
+    (r":embedContent$|:predict$", "Vertex's embeddings: litellm needs google-auth for them, which is not installed"),
+    (r":streamGenerateContent$", "Gemini's stream as a JSON array: no lane asks for it, both ask for events"),
     (r"/responses", "OpenAI's responses: the gateway has no such request yet"),
     (
         r"/(files|batches|batch/jobs|images|videos|audio|realtime|threads|assistants|conversations|moderations)",
@@ -40,10 +42,8 @@ NOT_REPLAYED: tuple[tuple[str, str], ...] = (
     (r"/(models|vector_stores|rerank|tokenize|messages/batches|fileSearchStores|cachedContents|guardrail)", "no text"),
     (r"/agents/|/retrieveAndGenerate$|/interactions$", "agents and retrieval of the provider's own"),
     (r"count|:batchGenerateContent$|batches/", "counts and batches"),
-    (r":embedContent$|:predict$", "Vertex's embeddings: litellm needs google-auth for them, which is not installed"),
     (r"^/v1/(complete|chat|generate|embed)$|^/api/generate$", "interfaces that their providers have replaced"),
     (r"/invoke", "models that Bedrock has retired, and endpoints of a user's own"),
-    (r":streamGenerateContent$", "Gemini's stream as a JSON array: no lane asks for it, both ask for events"),
 )
 # The models whose formats inside Bedrock's `invoke` are read here.
 INVOKED = r"claude-(3|sonnet|haiku|opus)|nova-(micro|lite|2-lite)|titan-(text|embed)|cohere\.embed"

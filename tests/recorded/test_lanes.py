@@ -53,7 +53,9 @@ async def litellm_connections() -> AsyncIterator[None]:
 @one_by_one(EXCHANGES)
 async def test_litellm_lane(exchange: Exchange, replay: Replay) -> None:
     provider = LiteLLMProvider(lanes.litellm_deployment(exchange, replay.url), drop_unsupported=True)
-    _check(await _asked(provider, exchange, replay), exchange, LITELLM)
+    found = await _asked(provider, exchange, replay)
+    await provider.aclose()
+    _check(found, exchange, LITELLM)
 
 
 @one_by_one(OPENAI)

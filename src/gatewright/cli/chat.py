@@ -91,7 +91,7 @@ class Conversation:
             self.model = model
             _note(f"asking {model} from now on")
             return
-        others = ", ".join(self._gateway.models()) or "every provider's, as provider/model"
+        others = ", ".join(self._gateway.models()) or "those of every provider, as provider/model"
         _note(f"asking {self.model}; there are: {others}")
 
     def _answer(self, line: str) -> None:

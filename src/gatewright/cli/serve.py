@@ -65,7 +65,7 @@ def _announce(url: str) -> None:
 def _log(level: LogLevel) -> None:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     logging.getLogger("gatewright").handlers.clear()
-    for name in ("gatewright", "uvicorn"):
-        logger = logging.getLogger(name)
-        logger.setLevel(level.upper())
-        logger.propagate = True
+    logging.getLogger("gatewright").propagate = True
+    logging.getLogger("gatewright").setLevel(level.upper())
+    # What uvicorn calls information is the same at every start.
+    logging.getLogger("uvicorn").setLevel("WARNING" if level is LogLevel.INFO else level.upper())

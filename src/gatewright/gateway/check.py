@@ -171,11 +171,11 @@ class _Check:
         variable = variable_of(own)
         if own is not None:
             where = "in the file" if variable is None else variable
-            return (where, True) if deployment.api_key is not None else (f"missing: {variable} is not set", False)
+            return (where, True) if deployment.api_key is not None else (f"missing: {variable}", False)
         name = next((name for name in self._config.api_keys if provider_name(name) == provider), None)
         if name is not None:
             source = f"api_keys.{name}"
-            return (source, True) if deployment.api_key is not None else (f"missing: {source} is not set", False)
+            return (source, True) if deployment.api_key is not None else (f"missing: {source}", False)
         spec = wire_spec(provider)
         if provider in LOCAL_PROVIDERS or (spec is not None and not spec.key_needed and deployment.api_key is None):
             return "none needed", True
@@ -185,7 +185,7 @@ class _Check:
             return found, True
         if not variables:
             return "the provider's own way", True
-        return f"missing: {' or '.join(variables)} is not set", False
+        return f"missing: {' or '.join(variables)}", False
 
 
 def _settings(config: GatewayConfig, names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
-from gatewright.gateway.submission import LOOK_SECONDS, Liveness, LoopEnded, Submission
+from gatewright.gateway.submission import LOOK_SECONDS, Liveness, LoopEnded, Submission, rest_at_exit
 
 __all__ = ["BlockingHandover", "LoopHandover"]
 
@@ -86,6 +86,7 @@ class BlockingHandover(_Handover):
                     return LoopEnded()
                 continue
             self._tell_taken()
+            rest_at_exit()
             return item
 
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from gatewright.errors import BlockingCallRefused, GatewayClosed
 from gatewright.gateway.home_thread import HomeThread
-from gatewright.gateway.submission import LoopEnded, Submission
+from gatewright.gateway.submission import LoopEnded, Submission, begin_exit
 
 __all__ = ["HomeLoop", "Resources"]
 
@@ -52,6 +52,7 @@ class HomeLoop:
         self._thread: HomeThread | None = None
         self._watch: AsyncGenerator[None, None] | None = None
         self._resources = resources
+        self._ending = False  # home is about to end and takes no work any more
         self._lock = threading.Lock()
         self.closed = False
         _homes.add(self)
@@ -99,7 +100,7 @@ class HomeLoop:
         while True:
             loop = self._elsewhere()
             with contextlib.suppress(RuntimeError):  # it was closed just now: there will be another
-                return Submission(loop, work)
+                return Submission(loop, work, lambda: self._ending or self.loop is not loop)
 
     def await_move(self, ended: asyncio.AbstractEventLoop) -> None:
         """Wait until `ended` is home no more; raises `LoopEnded` where it goes on after all."""
@@ -146,13 +147,18 @@ class HomeLoop:
             loop.run_until_complete(self._resources.aclose(moving=True))
         self._resources.abandon()
         self.loop = self._watch = self._thread = None
+        self._ending = False
 
     def _may_turn(self) -> bool:
         """Say whether a loop that stands still is this thread's, which can let it turn to close its connections."""
         return self._owner == threading.get_ident() and asyncio._get_running_loop() is None  # pyright: ignore[reportPrivateUsage]
 
+    def ending(self) -> None:
+        """Hear from home that it is about to end."""
+        self._ending = True
+
     def left(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hear from `loop` that it is about to end."""
+        """Hear from `loop` that all is closed that was bound to it."""
         with self._lock:
             if self.loop is loop:
                 self._leave()
@@ -202,10 +208,9 @@ class HomeLoop:
         loop, thread = self.loop, self._thread
         if loop is None or not loop.is_running():
             self._leave()
-            return
-        with contextlib.suppress(Exception):  # nobody is left to be told
-            Submission(loop, self._resources.aclose).future.result(EXIT_SECONDS)
-        if thread is not None:
+        elif thread is not None:  # a loop of others that still runs is theirs to end
+            with contextlib.suppress(Exception):  # nobody is left to be told
+                Submission(loop, self._resources.aclose).future.result(EXIT_SECONDS)
             thread.stop(EXIT_SECONDS)
 
     def forget(self) -> None:
@@ -216,6 +221,7 @@ class HomeLoop:
         _of_the_parent.append((self.loop, self._watch, self._thread))
         self._resources.abandon(forked=True)
         self.loop = self._watch = self._thread = None
+        self._ending = False
 
 
 async def _watch(home: weakref.ref[HomeLoop], resources: Resources) -> AsyncGenerator[None, None]:
@@ -228,6 +234,8 @@ async def _watch(home: weakref.ref[HomeLoop], resources: Resources) -> AsyncGene
         yield
     finally:
         owner = home()
+        if owner is not None and owner.loop is loop:
+            owner.ending()
         if owner is None or owner.loop is loop:
             await resources.aclose(moving=True)
         if owner is not None:
@@ -240,6 +248,7 @@ _of_the_parent: list[object] = []
 
 
 def _at_exit() -> None:
+    begin_exit()
     for home in list(_homes):
         home.exit()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from gatewright.errors import CallCancelled
 
-__all__ = ["LOOK_SECONDS", "Liveness", "LoopEnded", "Submission"]
+__all__ = ["LOOK_SECONDS", "Liveness", "LoopEnded", "Submission", "begin_exit", "rest_at_exit"]
 
 T = TypeVar("T")
 ENDED = "the call was cut off: the event loop on which its gateway lived has ended, or stands still"
@@ -23,6 +24,23 @@ class LoopEnded(CallCancelled):
 
     def __init__(self, message: str = ENDED, **context: Any) -> None:
         super().__init__(message, **context)
+
+
+_exiting = threading.Event()
+
+
+def begin_exit() -> None:
+    """Note that the process is about to end."""
+    _exiting.set()
+
+
+def rest_at_exit() -> None:
+    """Hold a daemon thread whose call is cut off by the end of the process, which ends it a moment later.
+
+    An error would only have it print a traceback that tells nobody anything.
+    """
+    if _exiting.is_set() and threading.current_thread().daemon:
+        threading.Event().wait()
 
 
 class Liveness:
@@ -53,10 +71,16 @@ class Submission(Generic[T]):
     a loop that ends before the work began leaves no coroutine behind that was never awaited.
     """
 
-    __slots__ = ("_cancelled", "_task", "future", "loop")
+    __slots__ = ("_cancelled", "_refused", "_task", "future", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        refused: Callable[[], bool] | None = None,
+    ) -> None:
         self.loop = loop
+        self._refused = refused  # asked on the loop: whether it takes no work any more
         self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self.future.set_running_or_notify_cancel()  # from now on only the work's end can end it
         self._task: asyncio.Task[T] | None = None
@@ -66,6 +90,9 @@ class Submission(Generic[T]):
     def _start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         if self._cancelled:
             self.future.set_exception(CallCancelled("the call was cancelled"))
+            return
+        if self._refused is not None and self._refused():
+            self.future.set_exception(LoopEnded())
             return
         self._task = self.loop.create_task(work())
         self._task.add_done_callback(self._ended)
@@ -92,6 +119,7 @@ class Submission(Generic[T]):
                     if liveness.lost():
                         raise LoopEnded from None
         finally:
+            rest_at_exit()
             self.cancel()
 
     async def wait_async(self) -> T:

@@ -95,6 +95,8 @@ class ActiveChecks:
         try:
             async with asyncio.timeout(self._config.timeout):
                 await self._probe(deployment)
+        except GatewayError as error:
+            return error
         except TimeoutError:
             return ProviderTimeout(f"no answer to a check within {self._config.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever it fails with is what there is to be told

@@ -35,8 +35,9 @@ class HealthConfig(Config):
 class ActiveCheckConfig(Config):
     """Whether deployments that nobody asks, or that a breaker keeps closed, are asked now and then; in seconds.
 
-    Every `interval`, longer or shorter by a random part of `jitter`, each of them gets one check of at most `timeout`.
-    A generation of one token is a call that costs money: it is off unless switched on.
+    Every `interval`, later by a random part of `jitter` of it, each of them gets one check of at most `timeout`. What
+    an idle deployment's check said counts for as long as the health's window, so the interval should be shorter.
+    A generation of one token is a call that costs money: checks are off unless switched on.
     """
 
     enabled: bool = False

@@ -17,7 +17,7 @@ __all__ = ["is_fault", "origin", "wording"]
 
 # As the circuit breaker sees it, and rate limits: they are no reason to leave a deployment alone, but its callers
 # have no answer. A caller's own faults, what is forbidden or not found, deadlines and cancellations never count.
-_WORDINGS: dict[type[BaseException], str] = {
+_WORDINGS: dict[type[GatewayError], str] = {
     AuthenticationFailed: "Authentication failed",
     ConnectionFailed: "Connection failed",
     InvalidProviderResponse: "Invalid response",
@@ -42,5 +42,5 @@ def is_fault(error: BaseException) -> bool:
 
 def wording(error: type[BaseException]) -> str:
     """Word a class of errors."""
-    known = next((_WORDINGS[one] for one in error.__mro__ if one in _WORDINGS), None)
-    return known or (error.code if issubclass(error, GatewayError) else error.__name__).replace("_", " ").capitalize()
+    known = next((text for kind, text in _WORDINGS.items() if issubclass(error, kind)), None)
+    return known or (error.code.replace("_", " ").capitalize() if issubclass(error, GatewayError) else error.__name__)

@@ -158,13 +158,17 @@ class HealthMonitor:
             for id_, provider in sorted(owners.items())
         ]
 
+    def _passed(self, one: Known, now: float) -> bool | None:
+        """Say what the last check came to, if that is not too long ago to matter."""
+        check = one.checked
+        return None if check is None or now - check.at > self.config.window else check.passed
+
     def _provider(self, deployments: list[Known]) -> dict[str, Any]:
         now = self._clock.now()
         each: dict[str, dict[str, Any]] = {}
         for one in deployments:
             traffic = Summary([one.traffic], now)
-            passed = None if one.checked is None else one.checked.error is None
-            status = of_deployment(traffic, one.breaker, passed, self.config)
+            status = of_deployment(traffic, one.breaker, self._passed(one, now), self.config)
             each[one.deployment_id] = described(status, traffic, one.breaker, one.checked, now)
         traffic = Summary([one.traffic for one in deployments], now)
         status = of_provider(traffic, [one["status"] for one in each.values()], self.config)

@@ -1,4 +1,4 @@
-"""How health is written down: plain data, with times in milliseconds where the name says so and in seconds elsewhere."""
+"""How health is written down: as plain data, in the units that the names say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gatewright.health.faults import wording
+from gatewright.health.faults import is_fault, origin, wording
 from gatewright.health.judgement import Status
 from gatewright.health.latencies import percentiles
 from gatewright.health.traffic import Summary, Traffic
@@ -23,6 +23,11 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     seconds: float
     error: BaseException | None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the deployment did well; None where what failed was not its fault."""
+        return True if self.error is None else False if is_fault(origin(self.error)) else None
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +47,7 @@ def described(
     latencies = dict(zip(SHARES, percentiles(traffic.latencies, *SHARES.values()), strict=True))
     first_chunks = dict(zip(SHARES, percentiles(traffic.first_chunks, *SHARES.values()), strict=True))
     last = traffic.last_fault
-    written = {
+    written: dict[str, Any] = {
         "status": status,
         "success_rate": None if traffic.success_rate is None else round(traffic.success_rate, 4),
         "last_error": None if last is None else wording(last),
@@ -57,7 +62,7 @@ def described(
     }
     if checked is not None:
         written["last_check"] = {
-            "passed": checked.error is None,
+            "passed": checked.passed,
             "error": None if checked.error is None else wording(type(checked.error)),
             "age_seconds": round(now - checked.at, 3),
             "response_time_ms": round(checked.seconds * 1000, 1),

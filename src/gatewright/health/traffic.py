@@ -12,7 +12,9 @@ __all__ = ["Summary", "Traffic"]
 PARTS = 10
 
 
-class _Part:
+class Part:
+    """The counts of a tenth of the window."""
+
     __slots__ = ("errors", "failed", "first_chunks", "latencies", "number", "succeeded")
 
     def __init__(self, number: int) -> None:
@@ -31,8 +33,8 @@ class Traffic:
 
     def __init__(self, seconds: float) -> None:
         self._seconds_a_part = seconds / PARTS
-        self._parts: list[_Part] = []
-        self._last = _Part(-1)
+        self._parts: list[Part] = []
+        self._last = Part(-1)
         self.last_at = float("-inf")
         self.last_fault: type[BaseException] | None = None
         self.last_fault_at = float("-inf")
@@ -60,16 +62,16 @@ class Traffic:
             part.failed += 1
             self.last_fault, self.last_fault_at = kind, now
 
-    def parts(self, now: float) -> list[_Part]:
+    def parts(self, now: float) -> list[Part]:
         """Give the parts that are in the window."""
         oldest = int(now / self._seconds_a_part) - PARTS + 1
         return [part for part in self._parts if part.number >= oldest]
 
-    def _part(self, now: float) -> _Part:
+    def _part(self, now: float) -> Part:
         self.last_at = now
         number = int(now / self._seconds_a_part)
         if number != self._last.number:
-            self._last = _Part(number)
+            self._last = Part(number)
             self._parts = [*self.parts(now), self._last]
         return self._last
 

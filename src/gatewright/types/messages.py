@@ -23,6 +23,9 @@ def messages_of(prompt: str | Sequence[Message] | None, messages: Sequence[Messa
     if prompt is not None:
         if messages:
             raise BadRequest("messages: give them once, as prompt or as messages", param="messages")
+        if isinstance(prompt, bytes | Mapping) or not isinstance(prompt, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = _kind(cast(object, prompt))
+            raise BadRequest(f"prompt: expected a text or a list of messages, got {kind}", param="prompt")
         messages = prompt
     if not messages:
         raise BadRequest("prompt: give a text, or messages in the OpenAI form", param="prompt")

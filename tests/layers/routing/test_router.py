@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -372,17 +372,6 @@ async def test_a_broken_stream_goes_on_at_the_fallback_with_its_text_as_prefix()
     assert scene.in_flight() == 0
 
 
-async def test_costs_are_summed():
-    scene = continuing(["hel", ConnectionFailed("gone")])
-    reply = await scene.router(scene.call(stream=True))
-    scene.providers["b0"].extend()
-    async with reply:
-        await reply.value()
-    # The scripted provider knows no price, so the whole is not known either.
-    assert reply.outcome is not None
-    assert reply.outcome.value.cost_usd is None
-
-
 @pytest.mark.parametrize(
     "last",
     [
@@ -456,18 +445,10 @@ async def test_closing_a_continued_stream_closes_what_is_being_read():
 
 
 async def test_a_deadline_ends_a_stream_as_a_deadline():
-    loop = asyncio.get_running_loop()
     scene = Scene({"a": [[["hel", "lo"]]]})
-
-    async def endless(call: Call, /) -> Reply[Any, Any]:
-        reply = await scene.router(call)
-        return reply
-
-    handle: Callable[[Call], Any] = stack([DeadlineLayer(scene.clock)], endless)
-    call = scene.call(stream=True, timeout=0.01)
-    reply = await handle(call)
+    handle = stack([DeadlineLayer(scene.clock)], scene.router)
+    reply = await handle(scene.call(stream=True, timeout=0.01))
     await asyncio.sleep(0.05)
     with pytest.raises(DeadlineExceeded):
         await reply.value()
     assert scene.in_flight() == 0
-    assert loop.time() > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import CallCancelled, GatewayClosed
@@ -13,7 +13,7 @@ from gatewright.layers.rate_limiter.ledger import Reservation, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.meter import TokenMeter
 from gatewright.layers.rate_limiter.permit import Claim, Permit
-from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Scope
+from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Name, Scope
 from gatewright.layers.rate_limiter.status import LimitStatus, QueueStatus, limit_status, queue_status
 from gatewright.layers.rate_limiter.waiter import Waiter
 from gatewright.layers.rate_limiter.waiting_room import WaitingRoom
@@ -41,7 +41,7 @@ class RateLimiter:
         self._room = WaitingRoom(clock, self._permit, max_waiting)
         self._sweep_at = -math.inf
 
-    def configure(self, scope: Scope, name: Hashable, config: RateLimitConfig | None) -> None:
+    def configure(self, scope: Scope, name: Name, config: RateLimitConfig | None) -> None:
         """Set, change or (None) remove a limit, also for those who wait; `EVERY` is each without one of its own.
 
         The global limit's name is `""`, a tenant_model's is the pair.
@@ -152,7 +152,7 @@ class RateLimiter:
 
     async def aclose(self) -> None:
         """Refuse everyone who waits."""
-        self._room.end_all(GatewayClosed("the gateway was closed while the call waited for its turn"))
+        self._room.end_all(lambda: GatewayClosed("the gateway was closed while the call waited for its turn"))
 
     def abandon(self, *, forked: bool = False) -> None:
         """Forget who waits and what is under way: their loop does not run any more, or is the parent process's.
@@ -160,8 +160,7 @@ class RateLimiter:
         Permits of calls at once are free again, and what was reserved stays charged.
         """
         self.era = object()
-        error = CallCancelled("the call was cut off: the event loop on which its gateway lived does not run any more")
-        self._room.abandon(None if forked else error)
+        self._room.abandon(None if forked else _cut_off)
         for limit in self._registry.in_use():
             limit.in_flight = 0
 
@@ -184,7 +183,11 @@ class RateLimiter:
         self._registry.evict_idle(now, SWEPT_AT_ONCE)
 
 
-def _concerns(claim: Claim, scope: Scope, name: Hashable) -> bool:
+def _cut_off() -> CallCancelled:
+    return CallCancelled("the call was cut off: the event loop on which its gateway lived does not run any more")
+
+
+def _concerns(claim: Claim, scope: Scope, name: Name) -> bool:
     """Whether a limit of this name may apply to a claim."""
     if scope == "deployment":
         return claim.deployment is not None and name in (claim.deployment, EVERY)
@@ -193,6 +196,6 @@ def _concerns(claim: Claim, scope: Scope, name: Hashable) -> bool:
         return claim.deployment is None
     if scope == "tenant_model":
         names = name if isinstance(name, tuple) else (EVERY, EVERY)
-        return all(one in (own, EVERY) for one, own in zip(names, (claim.tenant, claim.model), strict=True))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return names[0] in (claim.tenant, EVERY) and names[1] in (claim.model, EVERY)
     own = {"tenant": claim.tenant, "model": claim.model, "key": claim.key}[scope]
     return name in (own, EVERY)

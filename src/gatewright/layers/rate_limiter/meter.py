@@ -16,8 +16,9 @@ from gatewright.layers.rate_limiter.permit import Permit
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.settling import Outcome
 from gatewright.types.estimates import text_tokens
-from gatewright.types.requests import GenerateRequest
+from gatewright.types.requests import GenerateRequest, Request
 from gatewright.types.results import Answer
+from gatewright.types.usage import Usage
 
 __all__ = ["TokenMeter"]
 
@@ -29,27 +30,35 @@ AT_WORK = (CallCancelled, DeadlineExceeded, InvalidProviderResponse, ProviderTim
 class TokenMeter:
     """Estimates, counts, and learns from the difference."""
 
-    __slots__ = ("_learned_from", "estimator")
+    __slots__ = ("_learned_from", "_request", "_tokens", "estimator")
 
     def __init__(self, estimator: OutputEstimator) -> None:
         self.estimator = estimator
         self._learned_from = ""
+        self._request: Request | None = None
+        self._tokens = 0
 
     def expected(self, call: Call) -> int:
         """Give the tokens to reserve."""
         request = call.request
-        if isinstance(request, GenerateRequest):
-            return estimated_tokens(request, self.estimator, call.caller.tenant_id)
-        return prompt_tokens(request)
+        # A call that need not wait is asked for twice in a row: by its own limits, and by the deployment's.
+        if request is not self._request:
+            self._request = request
+            if isinstance(request, GenerateRequest):
+                self._tokens = estimated_tokens(request, self.estimator, call.caller.tenant_id)
+            else:
+                self._tokens = prompt_tokens(request)
+        return self._tokens
 
     def settle(self, permit: Permit, call: Call, outcome: Outcome[Any]) -> None:
         """Charge what a reply used, by its usage; where it has none, by the text that came."""
+        self._request = None
         value = outcome.value
-        used = value.usage.total_tokens or value.usage.prompt_tokens + value.usage.completion_tokens
-        written = value.usage.completion_tokens
-        if not used:
-            written = _written(value)
-            used = prompt_tokens(call.request) + written
+        try:
+            used, written = _used(call, value)
+        except Exception:
+            permit.settle(None)  # a provider's own kind of value: the permit must not be lost with it
+            raise
         permit.settle(used)
         if outcome.state == "completed" and isinstance(value, Answer):
             self._learn(call, written, len(value.choices))
@@ -69,6 +78,16 @@ class TokenMeter:
         if call.id != self._learned_from:
             self._learned_from = call.id
             self.estimator.learn(call.caller.tenant_id, call.request.model, written // max(1, answers))
+
+
+def _used(call: Call, value: Any) -> tuple[int, int]:
+    """Give the tokens used in all, and those written."""
+    usage: Usage = value.usage
+    used = usage.total_tokens or usage.prompt_tokens + usage.completion_tokens
+    if used > 0:
+        return used, usage.completion_tokens
+    written = _written(value)
+    return prompt_tokens(call.request) + written, written
 
 
 def _written(value: Any) -> int:

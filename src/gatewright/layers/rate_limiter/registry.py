@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
-from typing import Literal, NamedTuple, cast
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.limit import Limit
 
-__all__ = ["EVERY", "LimitRegistry", "Scope", "Standing"]
+__all__ = ["EVERY", "LimitRegistry", "Name", "Scope", "Standing"]
 
 Scope = Literal["global", "tenant", "model", "tenant_model", "deployment", "key"]
 """What a limit applies to; `tenant_model` is one tenant's use of one model, named by the pair."""
+
+Name = str | tuple[str | None, str | None] | None
+"""A tenant, a model, a deployment, a key, or a tenant and a model; None is the nameless tenant."""
 
 EVERY = "*"
 """The name that stands for each one without a configuration of its own: each gets a limit of its own.
@@ -40,11 +43,11 @@ class _Family:
 
     def __init__(self, scope: Scope) -> None:
         self.scope: Scope = scope
-        self.configs: dict[Hashable, RateLimitConfig] = {}
+        self.configs: dict[Name, RateLimitConfig] = {}
         # Ordered, because a plain dict finds its first entry slowly once many before it were removed.
-        self.limits: OrderedDict[Hashable, Limit] = OrderedDict()
+        self.limits: OrderedDict[Name, Limit] = OrderedDict()
 
-    def add(self, name: Hashable, now: float) -> Limit | None:
+    def add(self, name: Name, now: float) -> Limit | None:
         config = self.config_of(name)
         if config is None:
             return None
@@ -53,11 +56,11 @@ class _Family:
         self.limits[name] = limit
         return limit
 
-    def config_of(self, name: Hashable) -> RateLimitConfig | None:
+    def config_of(self, name: Name) -> RateLimitConfig | None:
         """Give the most particular configuration for a name: its own, or that of each one."""
         config = self.configs.get(name)
         if config is None and isinstance(name, tuple):
-            tenant, model = cast("tuple[Hashable, Hashable]", name)
+            tenant, model = name
             config = self.configs.get((EVERY, model)) or self.configs.get((tenant, EVERY))
         return config or self.configs.get(EVERY)
 
@@ -73,7 +76,7 @@ class _Family:
                 limits[name] = limit
         return evicted
 
-    def configure(self, name: Hashable, config: RateLimitConfig | None, now: float) -> list[Limit]:
+    def configure(self, name: Name, config: RateLimitConfig | None, now: float) -> list[Limit]:
         if config is None:
             self.configs.pop(name, None)
         else:
@@ -83,7 +86,7 @@ class _Family:
         affected = [other for other in named if self.config_of(other) is not self.limits[other].config]
         return [self._apply(other, now) for other in affected]
 
-    def _apply(self, name: Hashable, now: float) -> Limit:
+    def _apply(self, name: Name, now: float) -> Limit:
         limit = self.limits[name]
         config = self.config_of(name)
         if config is None:
@@ -104,14 +107,14 @@ class LimitRegistry:
     def __len__(self) -> int:
         return sum(len(family.limits) for family in self._families.values())
 
-    def configure(self, scope: Scope, name: Hashable, config: RateLimitConfig | None, now: float) -> list[Limit]:
+    def configure(self, scope: Scope, name: Name, config: RateLimitConfig | None, now: float) -> list[Limit]:
         """Set, change or (None) remove a limit; gives those in use that changed, for whoever waits for them.
 
         `EVERY` as the name configures each that has no configuration of its own.
         """
         return self._families[scope].configure(name, config, now)
 
-    def limit(self, scope: Scope, name: Hashable, now: float) -> Limit | None:
+    def limit(self, scope: Scope, name: Name, now: float) -> Limit | None:
         """Give one limit, or None where nothing is configured."""
         family = self._families[scope]
         if not family.configs:
@@ -159,7 +162,7 @@ class LimitRegistry:
         return sum(family.evict_idle(now, at_most) for family in self._families.values())
 
 
-def _name(scope: Scope, tenant: str | None, model: str | None, deployment: str | None, key: str | None) -> Hashable:
+def _name(scope: Scope, tenant: str | None, model: str | None, deployment: str | None, key: str | None) -> Name:
     if scope == "tenant":
         return tenant
     if scope == "model":

@@ -114,30 +114,30 @@ class WaitingRoom:
         now = self._clock.now()
         for waiter in waiters:
             if waiter in self._waiters and (limit := waiter.waits_for) is not None and not limit.config.queues:
-                self._end(waiter, cannot_wait(waiter.claim, limit, self.expected_wait(waiter, now)))
+                self._end(waiter, cannot_wait(waiter.claim, limit, wait_behind(waiter.ticket, now)))
         self.pump()
 
     def refuse_hopeless(self, limit: Limit) -> None:
         """Refuse those who wait for a limit that is paused for longer than they can wait."""
         now = self._clock.now()
         for waiter in [one for one in self._waiters if limit in one.limits and one.expires < limit.paused_until]:
-            self._end(waiter, too_late(waiter.claim, [limit.scope], self.expected_wait(waiter, now)))
+            self._end(waiter, too_late(waiter.claim, [limit.scope], wait_behind(waiter.ticket, now)))
         self.pump()
 
-    def end_all(self, error: GatewayError) -> None:
+    def end_all(self, error: Callable[[], GatewayError]) -> None:
         """End everyone's waiting with `error`."""
         for waiter in list(self._waiters):
-            self._end(waiter, error)
+            self._end(waiter, error())
         self._expiries.clear()
         self._alarm.clear()
 
-    def abandon(self, error: GatewayError | None) -> None:
+    def abandon(self, error: Callable[[], GatewayError] | None) -> None:
         """Forget everyone, whose loop does not run any more; who is there again all the same gets `error`."""
         for waiter in list(self._waiters):
             self._remove(waiter)
             if error is not None:
                 with contextlib.suppress(RuntimeError):  # their loop is closed: nobody is there
-                    waiter.future.get_loop().call_soon_threadsafe(self._fail, waiter, error)
+                    waiter.future.get_loop().call_soon_threadsafe(self._fail, waiter, error())
         self._expiries.clear()
         self._alarm.forget()
 
@@ -250,6 +250,7 @@ class WaitingRoom:
         self._fail(waiter, error)
 
     def _fail(self, waiter: Waiter, error: GatewayError) -> None:
+        error.asked = False
         if not waiter.future.done():
             waiter.future.set_exception(error)
 

@@ -159,12 +159,14 @@ class _Response:
     async def read(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.read_some():
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_BODY_BYTES:
-                self.close()
-                raise too_long()
+        try:
+            while piece := await self.read_some():
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_BODY_BYTES:
+                    raise too_long()
+        finally:
+            self._response.close()  # where it has not ended: a connection whose body was read is back in the pool
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read_some(self) -> bytes:

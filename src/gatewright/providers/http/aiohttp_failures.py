@@ -31,7 +31,7 @@ def failure_of(error: Exception, waiting_for: str) -> GatewayError:
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         return InvalidProviderResponse(f"the provider's answer is not HTTP: {type(error).__name__}")
     if isinstance(error, aiohttp.ClientPayloadError) and isinstance(error.__cause__, HttpProcessingError):
-        return InvalidProviderResponse(f"the provider's answer is not HTTP: {type(error.__cause__).__name__}")
+        return InvalidProviderResponse(f"the provider's answer is cut off or garbled: {type(error.__cause__).__name__}")
     if isinstance(error, aiohttp.ClientSSLError):
         return ConnectionFailed(f"the TLS handshake failed: {_tls(error)}", retryable=False)
     if isinstance(error, aiohttp.ClientConnectorError):

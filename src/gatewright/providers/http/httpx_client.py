@@ -34,6 +34,7 @@ KEEPALIVE_SECONDS = 45.0
 FINISH_SECONDS = 0.2
 # What a request can fail with; RuntimeError is that of a client that is just being closed.
 _EXPECTED = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, RuntimeError)
+_HEAD, _REST = "the head of its answer", "the rest of its answer"
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -54,7 +55,7 @@ class HttpxClient:
             async with asyncio.timeout(least(timeouts.first_byte, timeouts.total)):
                 return _Response(await client.send(request, stream=True), timeouts, ends_at)
         except _EXPECTED as error:
-            failure = _failure(error, "the head of its answer")
+            failure = _failure(error, _HEAD)
         raise failure
 
     def _open(self) -> httpx.AsyncClient:
@@ -101,12 +102,14 @@ class _Response:
     async def read(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.read_some():
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_BODY_BYTES:
-                self.close()
-                raise too_long()
+        try:
+            while piece := await self.read_some():
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_BODY_BYTES:
+                    raise too_long()
+        finally:
+            self.close()
         return b"".join(pieces)
 
     async def read_some(self) -> bytes:
@@ -116,7 +119,7 @@ class _Response:
             async with asyncio.timeout_at(by):
                 return await anext(self._pieces, b"")
         except _EXPECTED as error:
-            failure = _failure(error, "the rest of its answer")
+            failure = _failure(error, _REST)
         self.close()
         raise failure
 
@@ -143,8 +146,8 @@ def _failure(error: Exception, waiting_for: str) -> GatewayError:
         return ProviderTimeout("the provider could not be reached in time: connecting took too long")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return ProviderTimeout(f"the provider was too slow: {waiting_for} did not come in time")
-    if isinstance(error, httpx.DecodingError):
-        return InvalidProviderResponse(f"the provider's answer is not HTTP: {type(error).__name__}")
+    if isinstance(error, httpx.DecodingError) or (isinstance(error, httpx.RemoteProtocolError) and waiting_for is _REST):
+        return InvalidProviderResponse(f"the provider's answer is cut off or garbled: {type(error).__name__}")
     tls = _beneath(error, ssl.SSLError)
     if tls is not None:
         said = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason

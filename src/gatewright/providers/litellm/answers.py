@@ -36,8 +36,6 @@ _HOSTED_TOOLS = "srvtoolu_"
 _EXTRA_FIELDS = ("thinking_blocks", "annotations", "images", "function_call")
 # litellm says "stop" whatever these say.
 _REASONS_UNREAD = frozenset({"cohere", "cohere_chat"})
-# Their embeddings come without usage, and litellm counts tokens itself.
-_EMBED_UNCOUNTED = frozenset({"gemini"})
 # What the fields of the message itself say again.
 _REPEATED_FIELDS = frozenset({"refusal", "reasoning", "reasoning_content", "thinking_blocks"})
 
@@ -72,7 +70,7 @@ def embeddings_of(response: Any, deployment: Deployment, expected: int) -> Embed
         raise InvalidProviderResponse(f"{expected} vectors were asked for and {len(data)} came")
     data.sort(key=lambda item: item.get("index") or 0)
     vectors = [_vector(item.get("embedding")) for item in data]
-    usage = usage_of(response.usage, estimated=deployment.provider in _EMBED_UNCOUNTED)
+    usage = usage_of(response.usage, estimated=_counted_by_litellm(deployment))
     return Embeddings(
         vectors=vectors,
         model=response.model or deployment.model,
@@ -81,6 +79,11 @@ def embeddings_of(response: Any, deployment: Deployment, expected: int) -> Embed
         usage=usage,
         cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
     )
+
+
+def _counted_by_litellm(deployment: Deployment) -> bool:
+    """Say whether a provider's embeddings come without usage, so that litellm counts the tokens itself."""
+    return deployment.provider == "gemini" or (deployment.provider == "bedrock" and "cohere" in deployment.model)
 
 
 def usage_of(usage: Any, *, estimated: bool = False) -> Usage:

@@ -11,7 +11,6 @@ from gatewright.providers.litellm.library import open_clients, stop_logging_work
 __all__ = ["Lease"]
 
 
-
 class Lease:
     """One provider's use of litellm's connections on the loop that it runs on."""
 

@@ -78,6 +78,7 @@ _CODES: dict[str, type[GatewayError]] = {
 }
 
 _TRANSPORT = ("TransportError", "ClientError", "APIConnectionError")
+_SERVER_ERRORS = ("InternalServerError", "ServiceUnavailableError", "BadGatewayError")
 _UNREADABLE = (UnicodeError, LookupError, TypeError, AttributeError, RuntimeError, ValidationError)
 
 
@@ -126,6 +127,9 @@ def _without_status(error: BaseException, named: type[GatewayError] | None) -> t
     if any(_is_transport(cause) for cause in chain):
         return ConnectionFailed
     if any(isinstance(cause, _UNREADABLE) or _json_error(cause) or _status_200(cause) for cause in chain):
+        return InvalidProviderResponse
+    # A server's error that no server sent is litellm's own complaint about an answer.
+    if named is None and any(c.__name__ in _SERVER_ERRORS for c in type(error).__mro__):
         return InvalidProviderResponse
     return named
 

@@ -18,6 +18,7 @@ __all__ = [
     "library",
     "load",
     "open_clients",
+    "openai_client",
     "reserved_names",
     "stop_logging_worker",
     "unsupported_of",
@@ -117,6 +118,15 @@ def unsupported_of(deployment: Deployment, arguments: dict[str, Any]) -> str | N
     standard = _loaded.constants.DEFAULT_CHAT_COMPLETION_PARAM_VALUES
     asked = (name for name in arguments if name in standard and name not in _reserved)
     return next((name for name in asked if name not in known and name != "extra_headers"), None)
+
+
+def openai_client(deployment: Deployment, timeout: float) -> Any:
+    """Make a client for legacy completions: litellm would make one for every call and close none of them."""
+    import openai
+
+    return openai.AsyncOpenAI(
+        api_key=deployment.secret or "", base_url=deployment.base_url, timeout=timeout, max_retries=0
+    )
 
 
 def open_clients(loop: asyncio.AbstractEventLoop) -> list[Any]:

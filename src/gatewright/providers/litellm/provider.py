@@ -20,13 +20,16 @@ from gatewright.providers.litellm.arguments import (
 from gatewright.providers.litellm.chunks import StreamReader
 from gatewright.providers.litellm.clients import Lease
 from gatewright.providers.litellm.errors import gateway_error
-from gatewright.providers.litellm.library import know_local_model, library, unsupported_of
+from gatewright.providers.litellm.library import know_local_model, library, openai_client, unsupported_of
 from gatewright.types.deployment import Deployment
 from gatewright.types.folding import AnswerFold, chunks_of
 from gatewright.types.requests import EmbedRequest
 from gatewright.types.results import Answer, Chunk, Embeddings
 
 __all__ = ["LiteLLMProvider"]
+
+# Their legacy completions litellm sends by the openai package.
+_TEXT_BY_OPENAI = frozenset({"openai", "text-completion-openai", "together_ai"})
 
 
 class LiteLLMProvider:
@@ -40,6 +43,7 @@ class LiteLLMProvider:
         self._drop = drop_unsupported
         self._fixed = fixed_arguments(deployment)
         self._lease = Lease()
+        self._text_client: Any = None
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         """Answer one attempt."""
@@ -61,6 +65,9 @@ class LiteLLMProvider:
 
     async def aclose(self) -> None:
         """Let litellm's connections on this loop go with the last provider that used them."""
+        client, self._text_client = self._text_client, None
+        if client is not None:
+            await client.close()
         await self._lease.give_back()
 
     async def _generate(self, litellm: Any, call: Call) -> Answer:
@@ -96,7 +103,12 @@ class LiteLLMProvider:
                 await stream.aclose()
 
     def _generation_arguments(self, call: Call) -> dict[str, Any]:
-        return generation_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
+        arguments = generation_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
+        if call.generation.style == "text" and self._deployment.provider in _TEXT_BY_OPENAI:
+            if self._text_client is None:
+                self._text_client = openai_client(self._deployment, arguments["timeout"])
+            arguments["client"] = self._text_client
+        return arguments
 
     def _dropping(self, call: Call) -> bool:
         wanted = call.options.drop_params

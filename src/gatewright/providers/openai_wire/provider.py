@@ -225,7 +225,7 @@ async def _next_events(response: HttpResponse, events: EventStream, progress: _P
     """Give the events of the next network read, and whether it was the last."""
     try:
         data = await response.read_some()
-    except ConnectionFailed:
+    except (ConnectionFailed, InvalidProviderResponse):
         # What broke after the last word had nothing more to say.
         if not progress.finished:
             raise
