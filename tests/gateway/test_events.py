@@ -18,7 +18,15 @@ from gatewright.errors import (
     ProviderUnavailable,
     StreamInterrupted,
 )
-from gatewright.pipeline.events import AttemptEnded, CallSettled, CallStarted, Event, Fallback, RetryScheduled
+from gatewright.pipeline.events import (
+    AttemptEnded,
+    CallSettled,
+    CallStarted,
+    Event,
+    Fallback,
+    RetryScheduled,
+    StreamEnded,
+)
 from gatewright.testing import ScriptedProvider
 
 
@@ -37,7 +45,7 @@ class Heard:
         started, settled = self.of(CallStarted), self.of(CallSettled)
         assert (len(started), len(settled)) == (1, 1)
         assert self.events[0] is started[0]
-        assert self.events[-1] is settled[0]
+        assert [event for event in self.events if not isinstance(event, StreamEnded)][-1] is settled[0]
         assert {event.call_id for event in self.events} == {started[0].call.id}
         assert settled[0].seconds >= 0
         return settled[0]

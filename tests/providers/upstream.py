@@ -96,6 +96,7 @@ class Upstream:
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.url = ""
         self.asked: list[Asked] = []
         self.connections = 0
         self.came = asyncio.Event()

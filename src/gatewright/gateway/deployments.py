@@ -38,6 +38,8 @@ _OWNERS = (
 )
 # What LiteLLM's params say of a deployment beside the request's own fields: where it is, and as whom it is asked.
 _SETTINGS = {"api_version", "organization", "tenant_id", "client_id", "client_secret", "region_name", "model_path"}
+# The simulator's own settings that are called as parameters of a request are.
+_SIMULATED = {("simulator", "seed"), ("simulator", "dimensions")}
 
 
 def split_model(model: str, provider: str | None = None) -> tuple[str, str]:
@@ -188,8 +190,8 @@ def _sorted(extra: Mapping[str, Any], provider: str) -> tuple[dict[str, Any], di
     for name, value in extra.items():
         if value is None or name in PARAMS_IGNORED or name.endswith(("_cost_per_token", "_token_cost")):
             continue
-        own = provider in LOCAL_PROVIDERS and name not in REQUEST_PARAMS
-        if own or name in _SETTINGS or name.startswith(SETTING_PREFIXES):
+        asked = name in REQUEST_PARAMS and (provider, name) not in _SIMULATED
+        if (provider in LOCAL_PROVIDERS and not asked) or name in _SETTINGS or name.startswith(SETTING_PREFIXES):
             settings[name] = value
         else:
             sent[name] = value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -100,7 +101,10 @@ class HomeLoop:
         while True:
             loop = self._elsewhere()
             with contextlib.suppress(RuntimeError):  # it was closed just now: there will be another
-                return Submission(loop, work, lambda: self._ending or self.loop is not loop)
+                return Submission(loop, work, functools.partial(self._refuses, loop))
+
+    def _refuses(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self._ending or self.loop is not loop
 
     def await_move(self, ended: asyncio.AbstractEventLoop) -> None:
         """Wait until `ended` is home no more; raises `LoopEnded` where it goes on after all."""

@@ -172,6 +172,19 @@ WIRE_PROVIDERS: dict[str, WireSpec] = {
             base_url_variables=("HOSTED_VLLM_API_BASE",),
             key_needed=False,
         ),
+        # Cohere's own API goes by litellm, which cannot read its streams; this one is OpenAI's format by Cohere.
+        *(
+            WireSpec(
+                name=name,
+                base_url="https://api.cohere.ai/compatibility/v1",
+                keys=("COHERE_API_KEY", "CO_API_KEY"),
+                unsupported=_without(*_NEWEST, "logit_bias", "n", "parallel_tool_calls", "user", "top_logprobs"),
+                renamed={"max_completion_tokens": "max_tokens"},
+                stream_usage=False,
+                embed_batch=96,
+            )
+            for name in ("cohere", "cohere_chat")
+        ),
         # Any other server that speaks the format: `base_url` says where it is.
         WireSpec(
             name="openai_compatible",
@@ -186,8 +199,6 @@ WIRE_PROVIDERS: dict[str, WireSpec] = {
 KEY_VARIABLES: dict[str, tuple[str, ...]] = {
     "anthropic": ("ANTHROPIC_API_KEY",),
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "cohere": ("COHERE_API_KEY", "CO_API_KEY"),
-    "cohere_chat": ("COHERE_API_KEY", "CO_API_KEY"),
     "replicate": ("REPLICATE_API_KEY",),
     "ai21": ("AI21_API_KEY",),
     "voyage": ("VOYAGE_API_KEY",),

@@ -186,6 +186,26 @@ async def test_a_full_queue_refuses_at_once():
     scene.assert_idle()
 
 
+async def test_a_flood_that_fills_the_queue_makes_room_for_the_others():
+    scene = Scene(global_=RateLimitConfig(requests_per_minute=60, burst_size=1, max_queue_size=4))
+    await scene.start()
+    flood = [scene.start("a") for _ in range(4)]
+    await refusal(scene.start("a"))
+    others = [scene.start("b"), scene.start("b")]
+    await scene.run()
+    assert [task.done() for task in flood] == [False, False, True, True]
+    assert (await refusal(flood[3])).retry_after == pytest.approx(4.0)
+    await refusal(flood[2])
+    await refusal(scene.start("b"))
+    third = scene.start("c")
+    await scene.run()
+    assert scene.limiter.queue_status().by_tenant in ({"a": 1, "b": 2, "c": 1}, {"a": 2, "b": 1, "c": 1})
+    await scene.run(4.0)
+    assert third.done()
+    await asyncio.gather(*flood, *others, return_exceptions=True)
+    scene.assert_idle()
+
+
 @pytest.mark.parametrize("without", [{"enable_queuing": False}, {"queue_timeout": 0.0}])
 async def test_without_queuing_a_call_is_refused_at_once(without):
     scene = Scene(global_=RateLimitConfig(requests_per_minute=6, burst_size=1, **without))
@@ -366,9 +386,7 @@ async def test_queuing_switched_off_refuses_those_who_wait():
     await scene.start()
     waits = scene.start()
     await scene.run()
-    scene.limiter.configure(
-        "global", "", RateLimitConfig(requests_per_minute=60, burst_size=1, enable_queuing=False)
-    )
+    scene.limiter.configure("global", "", RateLimitConfig(requests_per_minute=60, burst_size=1, enable_queuing=False))
     assert (await refusal(waits)).retry_after == pytest.approx(1.0)
     scene.assert_idle()
 

@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from gatewright.pipeline.call import Call, CallOptions
-from gatewright.providers.http.aiohttp_client import AiohttpClient
-from gatewright.providers.http.base import Timeouts
+from gatewright.providers.http.base import HttpClient, Timeouts
 from gatewright.providers.openai_wire.provider import OpenAIWire
 from gatewright.types.deployment import Deployment
 from gatewright.types.requests import EmbedRequest, GenerateRequest
@@ -21,7 +20,7 @@ KEY = "sk-test-0123456789abcdef"
 class Lane:
     """The direct lane to one upstream."""
 
-    def __init__(self, upstream: Upstream, http: AiohttpClient) -> None:
+    def __init__(self, upstream: Upstream, http: HttpClient) -> None:
         self.upstream = upstream
         self.http = http
 

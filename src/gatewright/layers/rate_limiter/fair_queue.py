@@ -29,6 +29,7 @@ from itertools import count
 from typing import Any
 
 from gatewright.errors import RateLimited
+from gatewright.layers.rate_limiter.crowd import Crowd
 from gatewright.layers.rate_limiter.lanes import Entry, Gate, Lane, Line, Ticket, compact, surface
 from gatewright.layers.rate_limiter.outlook import expected_wait, position
 from gatewright.layers.rate_limiter.roster import Roster
@@ -45,6 +46,7 @@ class FairQueue:
     def __init__(self, max_size: int = 100_000) -> None:
         self.max_size = max_size
         self._size = 0
+        self._crowd = Crowd()
         self._numbers = count()
         self._roster = Roster()
         self._lines = self._roster.lines
@@ -83,12 +85,9 @@ class FairQueue:
         lane = self._roster.lane(priority, tenant, weight, gates)
         ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, next(self._numbers))
         lane.tickets.append(ticket)
-        lane.length += 1
-        lane.cost += ticket.cost
+        lane.count(ticket)
         self._size += 1
-        for line in lane.lines:
-            line.calls += 1
-            line.cost += ticket.cost
+        self._crowd.add(tenant)
         if lane.length == 1:
             self._make_ready(lane, None)
         return ticket
@@ -148,6 +147,25 @@ class FairQueue:
             for line in lane.lines:
                 self._call_up(line)
         return True
+
+    def displaced_by(self, tenant: Hashable, gates: Sequence[Gate]) -> list[Ticket]:
+        """Give the calls that have to leave so that one of `tenant` can wait: the newest of whoever has most.
+
+        None where there is room anyway, and none where those who wait all have their places by right.
+        """
+        full: list[tuple[Crowd | None, int, Line | None]] = []
+        for gate in gates:
+            line = self._lines.get(gate)
+            if line is not None and line.calls == gate.max_waiting:
+                full.append((line.crowd, line.calls, line))
+        if self._size == self.max_size:
+            full.append((self._crowd, self._size, None))
+        displaced: list[Ticket] = []
+        for crowd, room, line in full:
+            if crowd is None or not crowd.gives_way(tenant, room):
+                return []
+            displaced.append(self._roster.newest(crowd.heaviest(), line))
+        return displaced
 
     def position(self, ticket: Ticket) -> int:
         """Give a call's place among its tenant's calls of the same gates: 1 is the next; 0 if it does not wait."""
@@ -271,12 +289,9 @@ class FairQueue:
     def _take_out(self, ticket: Ticket) -> None:
         ticket.waiting = False
         lane = ticket.lane
-        lane.length -= 1
-        lane.cost -= ticket.cost
+        lane.discount(ticket)
         self._size -= 1
-        for line in lane.lines:
-            line.calls -= 1
-            line.cost -= ticket.cost
+        self._crowd.remove(lane.tenant)
 
     def _set_alarm(self, line: Line, time: float) -> None:
         # An earlier alarm stays: whoever is tried too early is parked again.

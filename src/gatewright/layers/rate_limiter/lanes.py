@@ -9,6 +9,8 @@ from heapq import heapify, heappop, heapreplace
 from itertools import takewhile
 from typing import Any, Protocol
 
+from gatewright.layers.rate_limiter.crowd import Crowd
+
 __all__ = ["Contest", "Entry", "Gate", "Lane", "Line", "Share", "Ticket", "compact", "surface"]
 
 
@@ -103,7 +105,7 @@ Entry = tuple[int, float, int, int, "Lane"]
 class Line:
     """Everything that waits for one gate: how much it is, and the lanes parked there, the most urgent on top."""
 
-    __slots__ = ("alarm", "calls", "contests", "cost", "gate", "holder", "lanes", "parked", "shared")
+    __slots__ = ("alarm", "calls", "contests", "cost", "crowd", "gate", "holder", "lanes", "parked", "shared")
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -111,6 +113,7 @@ class Line:
         self.lanes = 0
         self.calls = 0
         self.cost = 0.0
+        self.crowd = Crowd() if gate.shared else None
         self.parked: list[Entry] = []
         self.alarm = math.inf
         self.holder: Lane | None = None
@@ -182,6 +185,26 @@ class Lane:
         for line, share in before.items():
             if line not in shares:
                 share.leave()
+
+    def count(self, ticket: Ticket) -> None:
+        """Count one waiting call more."""
+        self.length += 1
+        self.cost += ticket.cost
+        for line in self.lines:
+            line.calls += 1
+            line.cost += ticket.cost
+            if line.crowd is not None:
+                line.crowd.add(self.tenant)
+
+    def discount(self, ticket: Ticket) -> None:
+        """Count one waiting call less."""
+        self.length -= 1
+        self.cost -= ticket.cost
+        for line in self.lines:
+            line.calls -= 1
+            line.cost -= ticket.cost
+            if line.crowd is not None:
+                line.crowd.remove(self.tenant)
 
     def drop_cancelled(self) -> None:
         """Keep a waiting call in front and at the back, and the cancelled ones fewer than twice the waiting."""

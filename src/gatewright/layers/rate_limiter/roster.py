@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from gatewright.layers.rate_limiter.lanes import Contest, Gate, Lane, Line, Share
+from gatewright.layers.rate_limiter.lanes import Contest, Gate, Lane, Line, Share, Ticket
 
 __all__ = ["Roster"]
 
@@ -37,6 +37,13 @@ class Roster:
         for share in lane.shares.values():
             share.weight = weight
         return lane
+
+    def newest(self, tenant: Hashable, line: Line | None) -> Ticket:
+        """Give the last of a tenant's calls that wait for a gate, or at all; of the lowest priority that it has."""
+        lanes = (
+            lane for lane in self._lanes.values() if lane.tenant == tenant and (line is None or line in lane.lines)
+        )
+        return max(lanes, key=lambda lane: (lane.rank, lane.tickets[-1].seq)).tickets[-1]
 
     def close(self, lane: Lane) -> None:
         """Forget a lane in which nobody waits any more, and whatever is of no use without it."""

@@ -13,7 +13,7 @@ from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
 
-__all__ = ["Waiter", "cannot_wait", "refused", "too_late", "waited_too_long"]
+__all__ = ["Waiter", "cannot_wait", "displaced", "too_late", "waited_too_long"]
 
 # What is said where nobody can tell: no call has ended yet at a limit of calls at once.
 UNKNOWN_WAIT = 1.0
@@ -61,7 +61,7 @@ class Waiter:
         return limit.scope if limit is not None else ""
 
 
-def refused(claim: Claim, reason: str, wait: float) -> RateLimited:
+def _refused(claim: Claim, reason: str, wait: float) -> RateLimited:
     """Make the refusal of a call that may come back after `wait` seconds."""
     known = wait if 0.0 < wait < math.inf else UNKNOWN_WAIT
     error = RateLimited(
@@ -73,19 +73,24 @@ def refused(claim: Claim, reason: str, wait: float) -> RateLimited:
 
 def cannot_wait(claim: Claim, limit: Limit, wait: float) -> RateLimited:
     """Word the refusal by a limit for which calls do not wait."""
-    return refused(claim, f"the limit {limit.scope} is reached, and calls do not wait for it", wait)
+    return _refused(claim, f"the limit {limit.scope} is reached, and calls do not wait for it", wait)
 
 
 def too_late(claim: Claim, scopes: Sequence[str], wait: float) -> RateLimited:
     """Word the refusal of a call that would wait past its time."""
-    return refused(claim, f"the call would wait {wait:.1f} s for {', '.join(scopes)}, and has less time", wait)
+    return _refused(claim, f"the call would wait {wait:.1f} s for {', '.join(scopes)}, and has less time", wait)
+
+
+def displaced(waiter: Waiter, wait: float) -> RateLimited:
+    """Word the refusal of a call whose place in a full queue goes to a tenant that has fewer there."""
+    return _refused(waiter.claim, f"the queue of {waiter.scope} is full, and this tenant has most of it", wait)
 
 
 def waited_too_long(waiter: Waiter, wait: float, now: float) -> GatewayError:
     """Word the end of a waiting that took too long; `wait` is what it would take from the back of the queue."""
     claim, waited = waiter.claim, now - waiter.queued_at
     if claim.deadline is None or now < claim.deadline:
-        return refused(claim, f"the call waited {waited:.1f} s for the limit {waiter.scope} in vain", wait)
+        return _refused(claim, f"the call waited {waited:.1f} s for the limit {waiter.scope} in vain", wait)
     error = DeadlineExceeded(
         f"the deadline passed while the call waited {waited:.1f} s for the limit {waiter.scope}",
         model=claim.model,

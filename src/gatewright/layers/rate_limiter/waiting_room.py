@@ -17,7 +17,7 @@ from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.outlook import wait_behind
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
-from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, too_late, waited_too_long
+from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, displaced, too_late, waited_too_long
 
 __all__ = ["WaitingRoom"]
 
@@ -66,6 +66,8 @@ class WaitingRoom:
         now = self._clock.now()
         self._refuse_if_it_may_not_wait(claim, limits, now)
         waiter = Waiter(claim, limits, standing, now, asyncio.get_running_loop().create_future())
+        for ticket in self._queue.displaced_by(claim.tenant, limits):
+            self._end(ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
         self._enqueue(waiter, now)
         self._waiters[waiter] = None
         self._expect(waiter)

@@ -87,6 +87,7 @@ class Plan:
         "_rng",
         "_seen",
         "_tries",
+        "_waiting_since",
         "attempts",
     )
 
@@ -111,11 +112,12 @@ class Plan:
         self._rng = rng
         self._deadline = deadline
         self._retries = config.max_retries if retries is None else retries
-        self._seen = {group.name}
+        self._seen = [group]
         self._queue: list[str] = []
-        # Per deployment of the group in hand: when it may be asked again; None is never.
+        # Per deployment: when it may be asked again; None is never.
         self._failed_at: dict[str, float | None] = {}
         self._tries = 0
+        self._waiting_since: float | None = None
         self._current: DeploymentState | None = None
         self.attempts = 0
 
@@ -124,7 +126,7 @@ class Plan:
         self._budget_of(self._group).earn()
         step = self._fresh(now)
         if step is None:
-            step = self.after(_all_closed(self._group, now), now)
+            step = self.after(_all_closed(self._seen, now), now)
         return step
 
     def after(self, error: GatewayError, now: float) -> Step:
@@ -139,7 +141,12 @@ class Plan:
 
     def _note(self, failed: DeploymentState, error: GatewayError, now: float) -> None:
         """Remember when `failed` may be asked again; what its provider said of that holds for all calls."""
-        if error.retry_after is not None and error.retryable:
+        if not error.asked and failed.is_closed(now):
+            # Its gate closed, or let another call through, while this one waited: that was no try.
+            self._tries -= 1
+            self.attempts -= 1
+            return
+        if error.retry_after is not None and error.retryable and error.asked:
             failed.pause(now + min(error.retry_after, max(MAX_PAUSE_SECONDS, self._config.max_retry_after)))
         wait = backoff(self._tries - 1, self._config, self._rng)
         self._failed_at[failed.deployment.id] = max(now + wait, failed.free_at(now)) if error.retryable else None
@@ -150,13 +157,17 @@ class Plan:
         return self._step(state, 0.0) if state is not None else None
 
     def _again(self, now: float) -> Step | None:
-        """Ask the one that is ready first: a failed one again, out of the budget, or a closed one when it is due."""
+        """Ask the one that is ready first: a failed one again, out of the budget, or a paused one when it is due.
+
+        One whose gate is closed is not waited for yet: there may be a fallback that can be asked at once.
+        """
+        shut = {state.deployment.id for state in self._group.states if state.is_closed(now)}
         ready = [
             (max(at, state.free_at(now)), state)
             for state in self._group.states
-            if (at := self._failed_at.get(state.deployment.id)) is not None
+            if (at := self._failed_at.get(state.deployment.id)) is not None and state.deployment.id not in shut
         ]
-        closed = self._group.pick_closed(self._failed_at, now)
+        closed = self._group.pick_closed(shut | self._failed_at.keys(), now)
         opens_at = math.inf if closed is None else closed.free_at(now)
         step = None
         if ready:
@@ -196,26 +207,48 @@ class Plan:
         while self._queue:
             name = self._queue.pop(0)
             group = self._find(name)
-            if group.name in self._seen:
+            if group in self._seen:
                 continue
-            self._seen.add(group.name)
+            self._seen.append(group)
             self._name = name
             self._group = group
             self._current = None
-            self._failed_at = {}
             self._tries = 0
             self._budget_of(group).earn()
             step = self._fresh(now) or self._again(now)
             if step is not None:
                 return step
-        raise error
+        step = self._once_open(now) if _goes_elsewhere(error) and self._tries <= self._retries else None
+        if step is not None:
+            return step
+        raise _all_closed(self._seen, now) if isinstance(error, ProviderUnavailable) and not error.asked else error
+
+    def _once_open(self, now: float) -> Step | None:
+        """Wait for the first gate to open, of all groups that were gone through; in all no longer than for a pause."""
+        closed = [
+            (state.free_at(now), group, state)
+            for group in self._seen
+            for state in group.states
+            if state.is_closed(now) and self._failed_at.get(state.deployment.id, now) is not None
+        ]
+        if not closed:
+            return None
+        opens_at, group, state = min(closed, key=operator.itemgetter(0))
+        self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        if opens_at - self._waiting_since > self._config.max_retry_after:
+            return None
+        self._name, self._group = group.name, group
+        return self._waiting(state, opens_at - now, now)
 
 
-def _all_closed(group: Group, now: float) -> GatewayError:
-    wait = min((state.free_at(now) for state in group.states), default=now) - now
+def _all_closed(groups: Sequence[Group], now: float) -> GatewayError:
+    wait = min((state.free_at(now) for group in groups for state in group.states), default=now) - now
     known = wait != math.inf
-    return ProviderUnavailable(
-        f"no deployment of {group.name} can be asked" + (f" for the next {wait:.1f} s" if known else " at present"),
-        model=group.name,
+    names = ", ".join(group.name for group in groups)
+    error = ProviderUnavailable(
+        f"no deployment of {names} can be asked" + (f" for the next {wait:.1f} s" if known else " at present"),
+        model=groups[0].name,
         retry_after=max(0.0, wait) if known else None,
     )
+    error.asked = False
+    return error

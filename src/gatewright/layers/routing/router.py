@@ -18,9 +18,9 @@ from gatewright.layers.routing.state import DeploymentState
 from gatewright.layers.routing.streams import continued, interrupted, lost, resumed
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled
+from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled, StreamEnded
 from gatewright.pipeline.layer import Handler
-from gatewright.pipeline.reply import Reply
+from gatewright.pipeline.reply import Outcome, Reply
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer
 from gatewright.types.usage import Usage
@@ -92,7 +92,7 @@ class Router:
         """Take steps until one of them gives a reply."""
         while True:
             if step.wait > 0:
-                await self._clock.sleep(step.wait)
+                await step.state.wait(step.wait, self._clock)
             try:
                 reply = await self._attempt(call, step)
             except GatewayError as error:
@@ -122,7 +122,9 @@ class Router:
         now = self._clock.now()
         state.observe(now - began, now)
         if self._events.heard:
-            self._ended(call, state, now - began, None)
+            self._ended(call, state, now - began, None, streamed=not reply.is_whole)
+            if not reply.is_whole:
+                reply.when_settled(lambda outcome: self._stream_ended(call, state, self._clock.now() - began, outcome))
         return reply
 
     def _failed(self, call: Call, state: DeploymentState, error: Exception, seconds: float) -> GatewayError:
@@ -132,12 +134,16 @@ class Router:
         error.provider = error.provider or state.deployment.provider
         error.model = error.model or state.deployment.model
         error.request_id = error.request_id or call.id
+        if not error.asked:
+            return error
         if error.retryable:
             state.failed(seconds, self._clock.now())
         self._ended(call, state, seconds, error)
         return error
 
-    def _ended(self, call: Call, state: DeploymentState, seconds: float, error: GatewayError | None) -> None:
+    def _ended(
+        self, call: Call, state: DeploymentState, seconds: float, error: GatewayError | None, *, streamed: bool = False
+    ) -> None:
         deployment = state.deployment
         self._events.emit(
             AttemptEnded(
@@ -146,6 +152,20 @@ class Router:
                 provider=deployment.provider,
                 seconds=seconds,
                 error=error,
+                streamed=streamed,
+            )
+        )
+
+    def _stream_ended(self, call: Call, state: DeploymentState, seconds: float, outcome: Outcome[Any]) -> None:
+        deployment = state.deployment
+        self._events.emit(
+            StreamEnded(
+                call_id=call.id,
+                deployment_id=deployment.id,
+                provider=deployment.provider,
+                seconds=seconds,
+                state=outcome.state,
+                error=outcome.error,
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from gatewright.clock import Clock
 from gatewright.types.deployment import Deployment
 
 __all__ = ["DeploymentGate", "DeploymentState"]
@@ -26,6 +27,10 @@ class DeploymentGate(Protocol):
 
     def has_room(self, now: float) -> bool:
         """Say whether a call would go through at once, or have to wait for the deployment's own limits."""
+        ...
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until a closed gate may have opened, `seconds` at most."""
         ...
 
 
@@ -71,6 +76,17 @@ class DeploymentState:
     def has_room(self, now: float) -> bool:
         """Say whether a call would go through at once."""
         return self.gate is None or self.gate.has_room(now)
+
+    def is_closed(self, now: float) -> bool:
+        """Say whether its gate keeps calls away; a pause that its provider asked for is another matter."""
+        return self.gate is not None and self.gate.free_at(now) > now
+
+    async def wait(self, seconds: float, clock: Clock) -> None:
+        """Wait before it is asked; a gate that opens sooner ends the waiting for it."""
+        if self.gate is not None and self.gate.free_at(clock.now()) > clock.now():
+            await self.gate.wait(seconds)
+        else:
+            await clock.sleep(seconds)
 
     def pause(self, until: float) -> None:
         """Leave it alone until then; an earlier end never shortens a later one."""

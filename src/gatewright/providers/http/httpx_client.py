@@ -146,7 +146,8 @@ def _failure(error: Exception, waiting_for: str) -> GatewayError:
         return ProviderTimeout("the provider could not be reached in time: connecting took too long")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return ProviderTimeout(f"the provider was too slow: {waiting_for} did not come in time")
-    if isinstance(error, httpx.DecodingError) or (isinstance(error, httpx.RemoteProtocolError) and waiting_for is _REST):
+    broken = isinstance(error, httpx.RemoteProtocolError) and waiting_for is _REST
+    if broken or isinstance(error, httpx.DecodingError):
         return InvalidProviderResponse(f"the provider's answer is cut off or garbled: {type(error).__name__}")
     tls = _beneath(error, ssl.SSLError)
     if tls is not None:

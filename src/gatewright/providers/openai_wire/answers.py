@@ -84,7 +84,10 @@ def _choice(body: ChoiceBody) -> Choice:
         if body.text is None and body.finish_reason is None:
             raise InvalidProviderResponse("a choice of the provider's answer has neither message nor text")
         return Choice(
-            index=body.index, text=body.text or "", finish_reason=finish_reason(body.finish_reason), logprobs=body.logprobs
+            index=body.index,
+            text=body.text or "",
+            finish_reason=finish_reason(body.finish_reason),
+            logprobs=body.logprobs,
         )
     text, thought = _content(message)
     tools = _tool_calls(message)

@@ -1,0 +1,1 @@
+"""Where things are kept: stores that processes share, opened by URL."""

@@ -1,0 +1,15 @@
+"""What a store fails with; whoever asked it goes on without it."""
+
+from __future__ import annotations
+
+from gatewright.errors import GatewayError
+
+__all__ = ["StoreUnavailable"]
+
+
+class StoreUnavailable(GatewayError):
+    """A shared store is too slow, gone, or cannot do what it is asked; no caller of the gateway ever gets it."""
+
+    code = "store_unavailable"
+    status = 503
+    retryable = True

@@ -1,0 +1,33 @@
+"""A Lua script that the server runs as one step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from gatewright.storage.redis.resp import encode
+
+__all__ = ["Script"]
+
+
+class Script:
+    """Known to the server by its hash once it is loaded; every key that it touches is given to it by name."""
+
+    __slots__ = ("_sha", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source.encode()
+        # The protocol names scripts by SHA-1; it protects nothing.
+        self._sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
+
+    def load(self) -> bytes:
+        """Give the command that makes the server know it."""
+        return encode(b"SCRIPT", b"LOAD", self.source)
+
+    def call(self, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
+        """Give the command that runs it by its hash."""
+        return encode(b"EVALSHA", self._sha, b"%d" % len(keys), *keys, *args)
+
+    def call_in_full(self, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
+        """Give the command that runs it where the server does not know it."""
+        return encode(b"EVAL", self.source, b"%d" % len(keys), *keys, *args)
