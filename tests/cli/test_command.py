@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.conftest import Run
 
 import gatewright
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
 
 COMMANDS = ("serve", "demo", "chat", "generate", "embed", "models", "check-config")
 

@@ -76,7 +76,8 @@ async def test_bursts_wait_at_most_twice_as_long_beside_a_flood():
         alone = await waits({tenant: load[tenant]})
         assert len(among[tenant]) == len(load[tenant])
         assert p95(alone[tenant]) > 1.5
-        assert p95(among[tenant]) <= 2 * p95(alone[tenant]) + SLOT
+        # The first slot is taken when a burst comes, and every other one from then on.
+        assert p95(among[tenant]) <= 2 * p95(alone[tenant]) + 2 * SLOT
 
 
 async def test_the_flood_itself_gets_what_the_others_leave():

@@ -123,6 +123,7 @@ class Upstream:
             task.cancel()
         if tasks:
             self._loop.run_until_complete(asyncio.wait(tasks))
+        self._loop.run_until_complete(asyncio.sleep(0.001))
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +144,7 @@ class Upstream:
             pass
         finally:
             self.connections -= 1
-            writer.close()
+            writer.transport.abort()
 
     async def _answer(self, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if "input" in body:

@@ -10,6 +10,7 @@ from gatewright.clock import Clock
 from gatewright.errors import ConfigurationError, NotFound
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
+from gatewright.gateway.flow import Flow
 from gatewright.layers.deadline import DeadlineLayer
 from gatewright.layers.embeddings import EmbeddingsLayer
 from gatewright.layers.routing.plan import Fallbacks
@@ -19,6 +20,7 @@ from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Handler, Layer, stack
 from gatewright.providers.http.base import Timeouts
 from gatewright.providers.lanes import Lanes, ProviderFactory
+from gatewright.types.deployment import Deployment
 
 __all__ = ["Assembly"]
 
@@ -26,7 +28,8 @@ __all__ = ["Assembly"]
 class Assembly:
     """The layers of one configuration, put together.
 
-    Call stack: deadline → embeddings → routing. Attempt stack: the provider.
+    Call stack: deadline → deduplication → rate limits → batching → splitting of embeddings → routing.
+    Attempt stack: circuit breaker → the deployment's limits → the provider.
     """
 
     def __init__(
@@ -43,17 +46,21 @@ class Assembly:
         rng = rng or random.Random()
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
+        self._attempts: dict[str, Handler] = {}
+        self.flow = Flow(config, clock=clock, events=events, table=lambda: self.table, embed_limit=self.embed_limit)
         self.table = RoutingTable(
             deployments.listed(),
             aliases=config.aliases,
             strategy=config.routing_strategy,
             on_demand=deployments.on_demand,
             rng=rng,
+            gate_of=self.flow.gate_of,
+            on_dropped=self._drop,
         )
         _check_names(config, self.table)
-        router = Router(
+        self._router = Router(
             self.table,
-            self.lanes.provider,
+            self._attempt,
             fallbacks=_fallbacks(config),
             retries=config.retries.model_copy(update={"max_retries": config.max_retries}),
             clock=clock,
@@ -61,19 +68,47 @@ class Assembly:
             rng=rng,
             continue_streams=config.continue_streams,
         )
-        layers: list[Layer] = [DeadlineLayer(clock), EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]
-        self.handle: Handler = stack(layers, router)
+        self._outer: list[Layer] = [DeadlineLayer(clock)]
+        self._inner: list[Layer] = [EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]
+        self.handle: Handler = self._router
+        self.put_together()
+
+    def put_together(self) -> None:
+        """Make the stacks, anew where a part was switched on while the gateway lives."""
+        self._attempts.clear()
+        self.handle = stack([*self._outer, *self.flow.call_layers(), *self._inner], self._router)
+        for group in self.table.groups():
+            for state in group.states:
+                state.gate = self.flow.gate_of(state.deployment)
+
+    def _attempt(self, deployment: Deployment) -> Handler:
+        """Give the attempt stack of a deployment."""
+        handler = self._attempts.get(deployment.id)
+        if handler is None:
+            layers = self.flow.attempt_layers(deployment)
+            # The provider is found anew each time: closing lets go of it.
+            handler = stack(layers, lambda call, /: self.lanes.provider(deployment)(call))
+            self._attempts[deployment.id] = handler
+        return handler
+
+    def _drop(self, deployment_id: str) -> None:
+        self._attempts.pop(deployment_id, None)
+        self.lanes.forget(deployment_id)
+        self.flow.dropped(deployment_id)
 
     async def aclose(self) -> None:
         """Close what is bound to the running loop; what is asked for again is opened anew."""
+        await self.flow.aclose()
         await self.lanes.aclose()
 
     def abandon(self) -> None:
         """Let go of what is bound to a loop that is gone."""
+        self.flow.abandon()
         self.lanes.abandon()
 
     def start_afresh(self) -> None:
         """Forget, in a forked child, the calls that are under way in the parent."""
+        self.flow.abandon(forked=True)
         for group in self.table.groups():
             for state in group.states:
                 while state.in_flight > 0:

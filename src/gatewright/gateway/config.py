@@ -9,6 +9,11 @@ from typing import Any, Self, cast
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from gatewright.health.config import HealthConfig
+from gatewright.layers.batching.config import BatchingConfig
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.layers.deduplication.config import DeduplicationConfig
+from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.routing.retries import RetryConfig
 from gatewright.layers.routing.strategies import StrategyName
 from gatewright.types.configuration import Config, is_secret, mapping
@@ -118,6 +123,13 @@ class GatewayConfig(Config):
     drop_params: bool = False
     continue_streams: bool = False
     embed_concurrency: int = Field(default=8, ge=1)
+    rate_limit: RateLimitConfig | None = None
+    tenant_rate_limits: dict[str, RateLimitConfig] = {}
+    model_rate_limits: dict[str, RateLimitConfig] = {}
+    circuit_breaker: CircuitBreakerConfig | None = None
+    deduplication: DeduplicationConfig = DeduplicationConfig(enabled=False)
+    batching: BatchingConfig = BatchingConfig(enabled=False)
+    health: HealthConfig = HealthConfig()
     http: HttpConfig = HttpConfig()
     simulator: dict[str, Any] = {}
     environment: dict[str, SecretStr] = {}

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel
 
 from gatewright.clock import MONOTONIC
-from gatewright.errors import GatewayClosed, GatewayError
+from gatewright.errors import GatewayError
 from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.home import HomeLoop
@@ -164,8 +164,7 @@ class LiteLLMGateway:
 
     async def _begin(self, call: Call) -> Reply[Any, Any]:
         """Have a call answered up to the beginning of its reply, and tell of it."""
-        if self._home.closed:
-            raise GatewayClosed("the gateway is closed: make a new one", request_id=call.id)
+        self._home.check_here(call.id)
         if not self._events.heard:
             with self._under_way.call(call.id):
                 return await self._handle(call)

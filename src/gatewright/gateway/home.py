@@ -167,9 +167,15 @@ class HomeLoop:
             if self.loop is loop:
                 self._leave()
 
-    def _check_open(self) -> None:
+    def check_here(self, call_id: str) -> None:
+        """Raise `GatewayClosed`, or `LoopEnded` where the running loop is home no more, for a call that begins."""
+        self._check_open(call_id)
+        if self._refuses(asyncio.get_running_loop()):
+            raise LoopEnded(request_id=call_id)
+
+    def _check_open(self, call_id: str | None = None) -> None:
         if self.closed:
-            raise GatewayClosed("the gateway is closed: make a new one")
+            raise GatewayClosed("the gateway is closed: make a new one", request_id=call_id)
 
     async def aclose(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Run `finish` at home, close what is bound to it, and take no calls any more."""

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any, Self, cast
 
 from gatewright.errors import CallCancelled, GatewayError
 from gatewright.gateway.handover import BlockingHandover, LoopHandover
 from gatewright.gateway.home import HomeLoop
+from gatewright.gateway.stream_pump import Open, Respond, fill, response_of
 from gatewright.gateway.submission import LoopEnded, Submission
 from gatewright.gateway.under_way import Reader
 from gatewright.pipeline.reply import Reply
@@ -23,9 +24,6 @@ from gatewright.types.usage import Usage
 __all__ = ["GenerateStream"]
 
 _BLOCKING = object()
-
-Open = Callable[[Reader], Awaitable[Reply[Chunk, Answer]]]
-Respond = Callable[[Reply[Chunk, Answer]], GenerateResponse]
 
 
 class GenerateStream:
@@ -208,14 +206,14 @@ class GenerateStream:
             self._ready.extend(batch)
             return True
         self._over = True
-        self._response = _response(self._reply, self._respond)
+        self._response = response_of(self._reply, self._respond)
         return False
 
     def _start(self, handover: Any, reader: Reader) -> BlockingHandover | LoopHandover:
         # The task knows the handover, not the stream: a stream that nobody holds any more can end it.
         open_, respond = self._open, self._respond
         self._handover = handover
-        self._pump = self._home.submit(lambda: _fill(handover, open_, respond, reader))
+        self._pump = self._home.submit(lambda: fill(handover, open_, respond, reader))
         handover.follow(self._pump)
         return handover
 
@@ -303,24 +301,3 @@ class _Chunks(AsyncIterator[Chunk], Iterator[Chunk]):
             if not self._stream._more_blocking():  # pyright: ignore[reportPrivateUsage]
                 raise StopIteration
         return chunk
-
-
-async def _fill(handover: BlockingHandover | LoopHandover, open_: Open, respond: Respond, reader: Reader) -> None:
-    """Read a whole stream at home and hand it over; its end is the response, or the error."""
-    try:
-        reply = await open_(reader)
-        async with reply:
-            while batch := await reply.batch():
-                await handover.put(batch)
-        handover.end(_response(reply, respond))
-    except Exception as error:  # noqa: BLE001 - it is raised to the reader
-        handover.end(error)
-
-
-def _response(reply: Reply[Chunk, Answer], respond: Respond) -> GenerateResponse:
-    """Make the response of a stream that ended well; one that was closed meanwhile did not."""
-    outcome = reply.outcome
-    if outcome is None or outcome.state != "completed":
-        error = outcome.error if outcome is not None else None
-        raise error or CallCancelled("the stream was closed before its end")
-    return respond(reply)

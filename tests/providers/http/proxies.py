@@ -39,6 +39,7 @@ class Proxy:
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
+            writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -54,7 +55,10 @@ class Proxy:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
             below.write(head)
-        await asyncio.gather(_pump(reader, below), _pump(above, writer))
+        try:
+            await asyncio.gather(_pump(reader, below), _pump(above, writer))
+        finally:
+            below.close()
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -89,9 +89,13 @@ async def test_a_certificate_for_another_name_is_refused(make: Make, authority: 
 
 
 async def test_tls_to_a_server_without_it(make: Make):
-    async with Upstream() as upstream:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Speak plainly\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         with pytest.raises(ConnectionFailed):
-            await text(make(), upstream.url.replace("http:", "https:"))
+            await text(make(), f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "folder"])
@@ -286,9 +290,9 @@ async def test_httpx_has_the_same_errors(httpx: HttpxClient, script: Any, kind: 
     assert caught.value.__context__ is None
 
 
-async def test_a_client_that_nobody_closed_complains_of_nothing(make: Make):
+async def test_a_client_that_nobody_closed_complains_of_nothing():
     async with Upstream() as upstream:
-        client = make()
+        client = AiohttpClient()
         assert await text(client, upstream.url) == "hello"
         client.abandon()
         del client

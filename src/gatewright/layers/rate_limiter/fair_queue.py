@@ -31,7 +31,7 @@ from typing import Any
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.crowd import Crowd
 from gatewright.layers.rate_limiter.lanes import Entry, Gate, Lane, Line, Ticket, compact, surface
-from gatewright.layers.rate_limiter.outlook import expected_wait, position
+from gatewright.layers.rate_limiter.outlook import expected_wait, newcomers_wait, position
 from gatewright.layers.rate_limiter.roster import Roster
 
 __all__ = ["Admit", "FairQueue", "Gate", "Ticket"]
@@ -149,15 +149,10 @@ class FairQueue:
         return True
 
     def displaced_by(self, tenant: Hashable, gates: Sequence[Gate]) -> list[Ticket]:
-        """Give the calls that have to leave so that one of `tenant` can wait: the newest of whoever has most.
-
-        None where there is room anyway, and none where those who wait all have their places by right.
-        """
-        full: list[tuple[Crowd | None, int, Line | None]] = []
-        for gate in gates:
-            line = self._lines.get(gate)
-            if line is not None and line.calls == gate.max_waiting:
-                full.append((line.crowd, line.calls, line))
+        """Give the calls that have to leave a full queue for one of `tenant`: the newest of whoever has most."""
+        lines = filter(None, map(self._lines.get, gates))
+        full: list[tuple[Crowd | None, int, Line | None]]
+        full = [(line.crowd, line.calls, line) for line in lines if line.calls == line.gate.max_waiting]
         if self._size == self.max_size:
             full.append((self._crowd, self._size, None))
         displaced: list[Ticket] = []
@@ -177,12 +172,7 @@ class FairQueue:
 
     def newcomers_wait(self, gates: Sequence[Gate], cost: float, now: float) -> float:
         """Estimate the seconds until a call goes that comes after all who wait before these gates."""
-        wait = 0.0
-        for gate in gates:
-            line = self._lines.get(gate)
-            calls, costs = (line.calls, line.cost) if line is not None else (0, 0.0)
-            wait = max(wait, gate.drain_time(calls + 1, costs + cost, now, cost))
-        return wait
+        return newcomers_wait(self._lines, gates, cost, now)
 
     def _refuse_if_full(self, gates: Sequence[Gate], cost: float, now: float) -> None:
         for gate in gates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import CallCancelled, GatewayClosed
@@ -20,6 +21,9 @@ from gatewright.layers.rate_limiter.waiting_room import WaitingRoom
 from gatewright.pipeline.events import CallAdmitted, CallQueued, Events
 from gatewright.types.limits import ProviderLimits
 
+if TYPE_CHECKING:
+    from gatewright.layers.rate_limiter.shared import Refusal, SharedLedger
+
 __all__ = ["RateLimiter"]
 
 SWEEP_SECONDS = 1.0
@@ -29,16 +33,25 @@ SWEPT_AT_ONCE = 200
 class RateLimiter:
     """Lives on the gateway's home loop; whatever is called here is called there, or while no loop runs.
 
-    When the gateway moves to another loop it is told by `abandon`, and at its end by `aclose`.
+    When the gateway moves to another loop it is told by `abandon`, and at its end by `aclose`. `shared` is the ledger
+    that all processes share; without it, and where it fails, the limits are those of this process.
     """
 
-    def __init__(self, clock: Clock = MONOTONIC, events: Events | None = None, *, max_waiting: int = 100_000) -> None:
+    def __init__(
+        self,
+        clock: Clock = MONOTONIC,
+        events: Events | None = None,
+        *,
+        max_waiting: int = 100_000,
+        shared: SharedLedger | None = None,
+    ) -> None:
         self.now = clock.now
         self.era = object()
         self.meter = TokenMeter(OutputEstimator())
         self._events = events or Events()
         self._registry = LimitRegistry()
-        self._room = WaitingRoom(clock, self._permit, max_waiting)
+        self._shared = shared
+        self._room = WaitingRoom(clock, self._permit, max_waiting, shared)
         self._sweep_at = -math.inf
 
     def configure(self, scope: Scope, name: Name, config: RateLimitConfig | None) -> None:
@@ -74,7 +87,9 @@ class RateLimiter:
         return self.limits_of(claim.tenant, claim.model, claim.key)
 
     def try_admit(self, limits: Sequence[Limit], tokens: float) -> Permit | None:
-        """Admit a call without waiting; None where there is no room, or where others wait for it."""
+        """Admit a call without waiting; None where there is no room, others wait for it, or Redis must be asked."""
+        if self._shared is not None and self._shared.is_shared:
+            return None
         room = self._room
         if room and not room.is_free(limits):
             return None
@@ -91,7 +106,10 @@ class RateLimiter:
         permit = self.try_admit(limits, claim.tokens)
         if permit is not None:
             return permit
-        waiter = self._room.enter(claim, limits, self._registry.standing(claim.tenant, claim.model))
+        got = await self._ask(limits, claim.tokens)
+        if isinstance(got, Reservation):
+            return Permit(self, got)
+        waiter = self._room.enter(claim, limits, self._registry.standing(claim.tenant, claim.model), got)
         scope = waiter.scope
         self._tell_queued(waiter, scope)
         try:
@@ -112,6 +130,8 @@ class RateLimiter:
         for limit in self.limit_of(deployment):
             if until > limit.paused_until:
                 limit.pause_until(until, now)
+                if self._shared is not None:
+                    self._shared.pause(limit, until - now)
                 self._room.refuse_hopeless(limit)
 
     def correct(self, deployment: str, left: ProviderLimits) -> None:
@@ -119,6 +139,8 @@ class RateLimiter:
         now = self.now()
         for limit in self.limit_of(deployment):
             limit.correct(now, requests=left.remaining_requests, tokens=left.remaining_tokens)
+            if self._shared is not None:
+                self._shared.correct(limit, left.remaining_requests, left.remaining_tokens)
 
     def has_room(self, deployment: str, now: float) -> bool:
         """Say whether a call would go through to a deployment at once."""
@@ -153,6 +175,8 @@ class RateLimiter:
     async def aclose(self) -> None:
         """Refuse everyone who waits."""
         self._room.end_all(lambda: GatewayClosed("the gateway was closed while the call waited for its turn"))
+        if self._shared is not None:
+            self._shared.close()
 
     def abandon(self, *, forked: bool = False) -> None:
         """Forget who waits and what is under way: their loop does not run any more, or is the parent process's.
@@ -163,6 +187,16 @@ class RateLimiter:
         self._room.abandon(None if forked else _cut_off)
         for limit in self._registry.in_use():
             limit.in_flight = 0
+
+    async def _ask(self, limits: Sequence[Limit], tokens: float) -> Reservation | Refusal | None:
+        """Ask the shared ledger, unless others wait and must be asked before."""
+        if self._shared is None or not limits or not self._room.is_free(limits):
+            return None
+        era = self.era
+        got = await self._shared.try_reserve(limits, tokens)
+        if self.era is not era:
+            raise CallCancelled("the call was cut off: its gateway moved to another event loop")
+        return got
 
     def _permit(self, reservation: Reservation) -> Permit:
         return Permit(self, reservation)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from gatewright.layers.rate_limiter.lanes import Lane, Ticket
+from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
 
-__all__ = ["expected_wait", "outlook", "position", "wait_behind"]
+__all__ = ["expected_wait", "newcomers_wait", "outlook", "position", "wait_behind"]
 
 
 def position(ticket: Ticket) -> int:
@@ -35,6 +35,16 @@ def expected_wait(ticket: Ticket, now: float) -> float:
 def wait_behind(ticket: Ticket, now: float) -> float:
     """Estimate the seconds until a call would go that leaves now and comes back behind its tenant's others."""
     return _wait(ticket.lane, ticket.lane.length, ticket.lane.cost, ticket.cost, now)
+
+
+def newcomers_wait(lines: Mapping[Gate, Line], gates: Sequence[Gate], cost: float, now: float) -> float:
+    """Estimate the seconds until a call goes that comes after all who wait before these gates."""
+    wait = 0.0
+    for gate in gates:
+        line = lines.get(gate)
+        calls, costs = (line.calls, line.cost) if line is not None else (0, 0.0)
+        wait = max(wait, gate.drain_time(calls + 1, costs + cost, now, cost))
+    return wait
 
 
 def outlook(lane: Lane, now: float) -> Iterator[tuple[Ticket, int, float]]:

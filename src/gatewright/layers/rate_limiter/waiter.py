@@ -13,16 +13,31 @@ from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
 
-__all__ = ["Waiter", "cannot_wait", "displaced", "too_late", "waited_too_long"]
+__all__ = ["Waiter", "cannot_wait", "displaced", "known_wait", "too_late", "waited_too_long"]
 
 # What is said where nobody can tell: no call has ended yet at a limit of calls at once.
 UNKNOWN_WAIT = 1.0
 
 
 class Waiter:
-    """One waiting call: `future` gets its permit, or the error that ends its waiting; it expires at `expires`."""
+    """One waiting call: `future` gets its permit, or the error that ends its waiting; it expires at `expires`.
 
-    __slots__ = ("claim", "expires", "future", "limits", "queued_at", "reservation", "standing", "ticket")
+    Where limits are shared by processes: `asking` says that the question is under way, `refused` which limit had no
+    room, and when to ask again.
+    """
+
+    __slots__ = (
+        "asking",
+        "claim",
+        "expires",
+        "future",
+        "limits",
+        "queued_at",
+        "refused",
+        "reservation",
+        "standing",
+        "ticket",
+    )
 
     ticket: Ticket
 
@@ -40,6 +55,8 @@ class Waiter:
         self.queued_at = now
         self.future = future
         self.reservation: Reservation | None = None
+        self.asking = False
+        self.refused: tuple[Limit, float] | None = None
         self.expires = self.last_moment()
 
     def last_moment(self) -> float:
@@ -61,9 +78,14 @@ class Waiter:
         return limit.scope if limit is not None else ""
 
 
+def known_wait(wait: float | None) -> float:
+    """Give the seconds to name as `retry_after`."""
+    return wait if wait is not None and 0.0 < wait < math.inf else UNKNOWN_WAIT
+
+
 def _refused(claim: Claim, reason: str, wait: float) -> RateLimited:
     """Make the refusal of a call that may come back after `wait` seconds."""
-    known = wait if 0.0 < wait < math.inf else UNKNOWN_WAIT
+    known = known_wait(wait)
     error = RateLimited(
         f"{reason}; try again in {known:.1f} s", model=claim.model, request_id=claim.call_id, retry_after=known
     )

@@ -7,17 +7,22 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import TYPE_CHECKING
 
 from gatewright.clock import Clock
 from gatewright.errors import GatewayError, RateLimited
 from gatewright.layers.rate_limiter.alarm import Alarm
+from gatewright.layers.rate_limiter.asking import Asking
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
 from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.outlook import wait_behind
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
-from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, displaced, too_late, waited_too_long
+from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, displaced, known_wait, too_late, waited_too_long
+
+if TYPE_CHECKING:
+    from gatewright.layers.rate_limiter.shared import Refusal, SharedLedger
 
 __all__ = ["WaitingRoom"]
 
@@ -25,7 +30,13 @@ __all__ = ["WaitingRoom"]
 class WaitingRoom:
     """Who waits, in the fair queue's order; every waiter ends: with a permit, refused, or gone by itself."""
 
-    def __init__(self, clock: Clock, permit: Callable[[Reservation], Permit], max_size: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        permit: Callable[[Reservation], Permit],
+        max_size: int,
+        shared: SharedLedger | None = None,
+    ) -> None:
         self._clock = clock
         self._permit = permit
         self._queue = FairQueue(max_size)
@@ -34,6 +45,8 @@ class WaitingRoom:
         self._numbers = count()
         self._alarm = Alarm(clock, self._ring)
         self._now = 0.0
+        waits = self._waiters.__contains__
+        self._asking = None if shared is None else Asking(shared, clock.now, lambda one: self.wake((one,)), waits)
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -60,12 +73,19 @@ class WaitingRoom:
         """Give a call's place among its tenant's calls for the same limits."""
         return self._queue.position(waiter.ticket)
 
-    def enter(self, claim: Claim, limits: tuple[Limit, ...], standing: Standing) -> Waiter:
-        """Let a call wait, or refuse it at once: where the queue is full, or where it would wait in vain."""
+    def enter(
+        self, claim: Claim, limits: tuple[Limit, ...], standing: Standing, refusal: Refusal | None = None
+    ) -> Waiter:
+        """Let a call wait, or refuse it at once: where the queue is full, or where it would wait in vain.
+
+        `refusal` is what the shared ledger said just now, if it was asked.
+        """
         self._leave_closed_loop()
         now = self._clock.now()
-        self._refuse_if_it_may_not_wait(claim, limits, now)
+        self._refuse_if_it_may_not_wait(claim, limits, now, refusal)
         waiter = Waiter(claim, limits, standing, now, asyncio.get_running_loop().create_future())
+        if refusal is not None and self._asking is not None:
+            waiter.refused = self._asking.again_at(refusal)
         for ticket in self._queue.displaced_by(claim.tenant, limits):
             self._end(ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
         self._enqueue(waiter, now)
@@ -143,10 +163,14 @@ class WaitingRoom:
         self._expiries.clear()
         self._alarm.forget()
 
-    def _refuse_if_it_may_not_wait(self, claim: Claim, limits: Sequence[Limit], now: float) -> None:
+    def _refuse_if_it_may_not_wait(
+        self, claim: Claim, limits: Sequence[Limit], now: float, refusal: Refusal | None
+    ) -> None:
         for limit in limits:
             if not limit.config.queues and (
-                limit.time_until(claim.tokens, now) > 0.0 or not self._queue.is_free((limit,))
+                limit.time_until(claim.tokens, now) > 0.0
+                or not self._queue.is_free((limit,))
+                or (refusal is not None and refusal[0] is limit)
             ):
                 raise cannot_wait(claim, limit, self._queue.newcomers_wait(limits, claim.tokens, now))
 
@@ -186,6 +210,7 @@ class WaitingRoom:
         except RateLimited as error:
             error.asked = False
             error.model, error.request_id = claim.model, claim.call_id
+            error.retry_after = known_wait(error.retry_after)
             raise
 
     def _expect(self, waiter: Waiter) -> None:
@@ -215,6 +240,8 @@ class WaitingRoom:
 
     def _reserve(self, ticket: Ticket) -> tuple[Gate, float] | None:
         waiter: Waiter = ticket.call
+        if self._asking is not None:
+            return self._asking.reserve(waiter, self._now)
         got = try_reserve(waiter.limits, waiter.claim.tokens, self._now)
         if isinstance(got, Reservation):
             waiter.reservation = got
@@ -245,6 +272,9 @@ class WaitingRoom:
 
     def _remove(self, waiter: Waiter) -> None:
         self._waiters.pop(waiter, None)
+        if waiter.reservation is not None:
+            # It was charged while others were before it in line, and has not gone.
+            waiter.reservation.cancel(self._clock.now())
         self._queue.cancel(waiter.ticket)
 
     def _end(self, waiter: Waiter, error: GatewayError) -> None:

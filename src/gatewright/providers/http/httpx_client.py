@@ -22,8 +22,9 @@ from gatewright.providers.http.base import MAX_BODY_BYTES, Timeouts, least, too_
 from gatewright.providers.http.environment import ssl_context
 
 try:
-    import h2  # noqa: F401  # pyright: ignore[reportUnusedImport, reportMissingTypeStubs]
     import httpx
+
+    from gatewright.providers.http.http2_reset import reset
 except ImportError as error:
     raise MissingExtra("http2: true", "http2") from error
 
@@ -59,10 +60,11 @@ class HttpxClient:
         raise failure
 
     def _open(self) -> httpx.AsyncClient:
+        trusted = ssl_context(self._ca_file) or True
         try:
             client = self._client = httpx.AsyncClient(
                 http2=True,
-                verify=ssl_context(self._ca_file) or True,
+                verify=trusted,
                 timeout=httpx.Timeout(None, connect=self._connect_timeout),
                 limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS),
                 mounts={f"all://{host}": None for host in _HERE},  # no proxy means this machine by these names
@@ -128,13 +130,18 @@ class _Response:
             async with asyncio.timeout(FINISH_SECONDS):
                 while await anext(self._pieces, b""):
                     pass
-        await self._response.aclose()
+        await self._end()
 
     def close(self) -> None:
         if not self._response.is_closed:
-            task = asyncio.get_running_loop().create_task(self._response.aclose())
+            task = asyncio.get_running_loop().create_task(self._end())
             _closing.add(task)
             task.add_done_callback(_closing.discard)
+
+    async def _end(self) -> None:
+        if not self._response.is_closed:
+            await reset(self._response)
+            await self._response.aclose()
 
 
 _closing: set[asyncio.Task[None]] = set()

@@ -60,7 +60,8 @@ class RedisConnection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
-        waiting, self._waiting = self._waiting, deque()
+        waiting = list(self._waiting)
+        self._waiting.clear()
         for _, on_reply in waiting:
             on_reply(error)
         on_end, self.on_end = self.on_end, None
@@ -71,8 +72,9 @@ class RedisConnection(asyncio.Protocol):
         """Forget it without its loop, which is closed or belongs to the process's parent; nobody is told."""
         transport, self._transport, self.on_end = self._transport, None, None
         self._waiting.clear()
-        if transport is not None and (sock := transport.get_extra_info("socket")) is not None:
-            sock._sock.close()
+        if transport is not None:
+            _left_behind.append(transport)
+            transport.get_extra_info("socket")._sock.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be told by asyncio that it is there."""
@@ -83,6 +85,8 @@ class RedisConnection(asyncio.Protocol):
         waiting = self._waiting
         try:
             for reply in self._parser.feed(data):
+                if self._transport is None:
+                    return
                 waiting.popleft()[1](reply)
         except (ValueError, IndexError):
             self.end(StoreUnavailable("Redis: what answers there does not speak its protocol"))
@@ -91,6 +95,10 @@ class RedisConnection(asyncio.Protocol):
         """Be told by asyncio that it is gone."""
         reason = f": {type(exc).__name__}" if exc is not None else ""
         self.end(StoreUnavailable(f"Redis: the connection was lost{reason}"))
+
+
+# Collecting a transport would meddle with its loop, which may be the parent process's; its socket is closed here.
+_left_behind: list[asyncio.Transport] = []
 
 
 async def connect(address: RedisAddress, endpoint: Endpoint | None = None) -> RedisConnection:

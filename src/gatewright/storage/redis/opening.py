@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis.address import Endpoint, RedisAddress
@@ -28,10 +29,13 @@ async def open_connection(address: RedisAddress, key: bytes, scripts: Sequence[S
     return await _first(address, lambda node: _ready(address, node, key, scripts))
 
 
-async def _first(address: RedisAddress, attempt: Any) -> Any:
+T = TypeVar("T")
+
+
+async def _first(address: RedisAddress, attempt: Callable[[Endpoint], Awaitable[T]]) -> T:
     """Give what the first host that answers gives."""
     error = StoreUnavailable("Redis: no host answers")
-    for host in address.hosts:
+    for host in random.sample(address.hosts, len(address.hosts)):
         try:
             async with asyncio.timeout(NODE_PATIENCE if len(address.hosts) > 1 else None):
                 return await attempt(host)

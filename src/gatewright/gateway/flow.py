@@ -1,0 +1,168 @@
+"""Flow: what shapes, merges, isolates and watches the traffic of one gateway; each part is there only if it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gatewright.clock import Clock
+from gatewright.gateway.config import GatewayConfig
+from gatewright.health import HealthMonitor
+from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
+from gatewright.layers.circuit_breaker.layer import CircuitBreakerLayer
+from gatewright.layers.circuit_breaker.registry import CircuitBreakers
+from gatewright.layers.deduplication.layer import DeduplicationLayer
+from gatewright.layers.rate_limiter import DeploymentLimits, RateLimitConfig, RateLimiter, RateLimitLayer
+from gatewright.layers.rate_limiter.registry import Scope
+from gatewright.layers.routing.state import DeploymentGate
+from gatewright.layers.routing.table import RoutingTable
+from gatewright.pipeline.events import Events
+from gatewright.pipeline.layer import Layer
+from gatewright.types.deployment import Deployment
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """Makes the layers of flow, and keeps what they share. `table` is asked once it is there."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        clock: Clock,
+        events: Events,
+        table: Callable[[], RoutingTable],
+        embed_limit: Callable[[str], int],
+    ) -> None:
+        self._clock = clock
+        self._events = events
+        self._table = table
+        self.limiter = RateLimiter(clock, events)
+        self._limits = DeploymentLimits(self.limiter, config.rate_limit)
+        self._limited = False
+        self.breakers: CircuitBreakers | None = None
+        if config.circuit_breaker is not None:
+            self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events)
+        deduplication = config.deduplication
+        self._deduplication = DeduplicationLayer(deduplication, clock, events) if deduplication.enabled else None
+        self._batching = EmbeddingsBatchingLayer(config.batching, embed_limit) if config.batching.enabled else None
+        self.health = HealthMonitor(
+            config.health,
+            clock=clock,
+            deployments=self._deployments,
+            breakers=self._breaker_states,
+            queues=self.queues,
+        )
+        self._configure(config)
+
+    def _configure(self, config: GatewayConfig) -> None:
+        if config.rate_limit is not None:
+            self.limit("global", "", config.rate_limit)
+        for tenant, limit in config.tenant_rate_limits.items():
+            self.limit("tenant", tenant, limit)
+        for model, limit in config.model_rate_limits.items():
+            self.limit("model", model, limit)
+
+    def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> None:
+        """Set, change or (None) remove a limit, also for those who wait."""
+        self.limiter.configure(scope, name, config)
+        self._limited = True
+
+    def isolate(self, config: CircuitBreakerConfig, provider: str | None = None) -> bool:
+        """Configure the breakers; True where there were none until now, so that the stacks have to be made anew."""
+        if self.breakers is not None:
+            self.breakers.configure(config, provider)
+            return False
+        self.breakers = CircuitBreakers(
+            config if provider is None else CircuitBreakerConfig(), clock=self._clock, events=self._events
+        )
+        if provider is not None:
+            self.breakers.configure(config, provider)
+        return True
+
+    def call_layers(self) -> list[Layer]:
+        """Give the layers of the call stack, outermost first, between the deadline and the splitting of embeddings."""
+        layers: list[Layer] = []
+        if self._deduplication is not None:
+            layers.append(self._deduplication)
+        if self._limited:
+            layers.append(RateLimitLayer(self.limiter, lambda model: self._table().find(model).name))
+        if self._batching is not None:
+            layers.append(self._batching)
+        return layers
+
+    def attempt_layers(self, deployment: Deployment) -> list[Layer]:
+        """Give the layers of the attempts at one deployment, outermost first."""
+        layers: list[Layer] = []
+        if self.breakers is not None:
+            layers.append(CircuitBreakerLayer(self.breakers.of(deployment), self._clock))
+        limits = self._limits.layer(deployment)
+        if limits is not None:
+            layers.append(limits)
+        return layers
+
+    def gate_of(self, deployment: Deployment) -> DeploymentGate | None:
+        """Give what routing asks about a deployment; None where nothing can close."""
+        breaker = self.breakers.of(deployment) if self.breakers is not None else None
+        limited = deployment.rpm or deployment.tpm or deployment.max_parallel_requests
+        if not limited:
+            return breaker
+        return _Gate(deployment.id, breaker, self._limits, self._clock)
+
+    def dropped(self, deployment_id: str) -> None:
+        """Let go of what was kept for a deployment that is not asked any more."""
+        self._limits.forget(deployment_id)
+
+    def queues(self) -> dict[str, Any]:
+        """Give how many calls wait, and for what."""
+        return {
+            "waiting": self.limiter.waiting,
+            **({"by_limit": self._waiting_by_limit()} if self.limiter.waiting else {}),
+        }
+
+    def _waiting_by_limit(self) -> dict[str, int]:
+        return dict(self.limiter.queue_status().by_limit)
+
+    def _deployments(self) -> list[Deployment]:
+        return [state.deployment for group in self._table().groups() for state in group.states]
+
+    def _breaker_states(self) -> Any:
+        return self.breakers.status() if self.breakers is not None else ()
+
+    async def aclose(self) -> None:
+        """Refuse everyone who waits for a turn."""
+        await self.limiter.aclose()
+
+    def abandon(self, *, forked: bool = False) -> None:
+        """Forget who waits: their event loop is gone, or is the parent process's."""
+        self.limiter.abandon(forked=forked)
+        for layer in (self._deduplication, self._batching):
+            if layer is not None:
+                layer.forget()
+
+
+class _Gate:
+    """A deployment's gate where it has limits of its own, beside the breaker if there is one."""
+
+    __slots__ = ("_breaker", "_clock", "_id", "_limits")
+
+    def __init__(self, id_: str, breaker: DeploymentBreaker | None, limits: DeploymentLimits, clock: Clock) -> None:
+        self._id = id_
+        self._breaker = breaker
+        self._limits = limits
+        self._clock = clock
+
+    def free_at(self, now: float) -> float:
+        return now if self._breaker is None else self._breaker.free_at(now)
+
+    def has_room(self, now: float) -> bool:
+        return self._limits.has_room(self._id, now)
+
+    async def wait(self, seconds: float) -> None:
+        if self._breaker is not None:
+            await self._breaker.wait(seconds)
+        else:
+            await self._clock.sleep(seconds)

@@ -1,0 +1,56 @@
+-- Settles calls that ended, and takes a provider's word for what is left.
+--
+-- KEYS: a bucket for each limit, then the sets of permits that are given back.
+-- ARGV[1]: doubles, for each limit: requests a second and their burst, tokens a second and their burst (a rate below
+--   zero: no such limit), requests and tokens to put back (below zero: owed), seconds of pause, the most that is left
+--   of requests and tokens, and what the process believes is left: requests, tokens, seconds of pause.
+-- ARGV[2...]: the permits to take out of each set, 16 bytes each.
+-- Gives doubles, for each limit: requests and tokens left, the seconds of its pause.
+local count = #ARGV[1] / 96
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local left = {}
+local at = 1
+
+local function time_to_fill(level, rate, burst)
+  return rate > 0 and (burst - level) / rate or 0
+end
+
+local states = count > 0 and redis.call('MGET', unpack(KEYS, 1, count)) or {}
+for i = 1, count do
+  local request_rate, request_burst, token_rate, token_burst, requests_back, tokens_back, pause, most_requests,
+    most_tokens, known_requests, known_tokens, known_pause
+  request_rate, request_burst, token_rate, token_burst, requests_back, tokens_back, pause, most_requests,
+    most_tokens, known_requests, known_tokens, known_pause, at = struct.unpack('<dddddddddddd', ARGV[1], at)
+  local requests, tokens, filled_at, paused
+  if states[i] then
+    requests, tokens, filled_at, paused = struct.unpack('<dddd', states[i])
+    local elapsed = math.max(0, now - filled_at)
+    requests = requests + elapsed * math.max(0, request_rate)
+    tokens = tokens + elapsed * math.max(0, token_rate)
+    requests = math.min(requests, request_burst) + requests_back
+    tokens = math.min(tokens, token_burst) + tokens_back
+    requests = math.min(requests, request_burst, most_requests)
+    tokens = math.min(tokens, token_burst, most_tokens)
+    paused = math.max(paused, now + pause)
+  else
+    -- The process has settled its own books already.
+    requests, tokens, paused, filled_at = known_requests, known_tokens, now + known_pause, now
+  end
+  filled_at = math.max(filled_at, now)
+  if paused > now then filled_at = math.max(filled_at, paused) end
+  local idle = math.max(
+    time_to_fill(requests, request_rate, request_burst), time_to_fill(tokens, token_rate, token_burst)
+  ) + math.max(0, paused - now)
+  redis.call('SET', KEYS[i], struct.pack('<dddd', requests, tokens, filled_at, paused),
+    'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))
+  left[i] = struct.pack('<ddd', requests, tokens, math.max(0, paused - now))
+end
+
+for i = count + 1, #KEYS do
+  local names = ARGV[1 + i - count]
+  for start = 1, #names, 16 do
+    redis.call('ZREM', KEYS[i], string.sub(names, start, start + 15))
+  end
+end
+return table.concat(left)

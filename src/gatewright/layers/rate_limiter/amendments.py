@@ -1,0 +1,145 @@
+"""What is to be told to Redis of calls that ended and of providers' signals: gathered, and sent together."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+from gatewright.clock import Clock
+from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.shared_terms import AMEND, AMENDED, AMENDMENT, Terms, belief, mirror
+from gatewright.storage.redis import RedisStore
+
+__all__ = ["Amendments"]
+
+SEND_AFTER = 0.005
+"""Seconds; whatever is asked of Redis before that takes it along."""
+AT_ONCE = 100
+MAX_RELEASED = 10_000
+
+
+class _Amendment:
+    """The sum of what there is to say of one limit."""
+
+    __slots__ = ("limit", "most_requests", "most_tokens", "paused_until", "requests", "tokens")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.requests = 0.0
+        self.tokens = 0.0
+        self.paused_until = -math.inf
+        self.most_requests = math.inf
+        self.most_tokens = math.inf
+
+
+class Amendments:
+    """Keeps what cannot be sent until it can be: a sum for each limit, and permits. What was sent is not sent again.
+
+    What Redis may have got, and did not confirm, is taken for done: charged too much is better than given back twice.
+    """
+
+    def __init__(self, store: RedisStore, clock: Clock, terms: Callable[[Limit], Terms]) -> None:
+        self._store = store
+        self._now = clock.now
+        self._terms = terms
+        self._by_scope: dict[str, _Amendment] = {}
+        self._released: dict[bytes, Sequence[bytes]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def give_back(self, limit: Limit, requests: float, tokens: float) -> None:
+        """Put back what was not used; below zero it is owed."""
+        charged = (requests and limit.requests is not None) or (tokens and limit.tokens is not None)
+        if charged:
+            amendment = self._of(limit)
+            amendment.requests += requests
+            amendment.tokens += tokens
+
+    def release(self, permit: bytes, keys: Sequence[bytes]) -> None:
+        """Take a permit out of these sets."""
+        if permit and len(self._released) < MAX_RELEASED:
+            self._released[permit] = keys
+            self._set_timer()
+
+    def pause(self, limit: Limit, seconds: float) -> None:
+        """Pause a limit."""
+        amendment = self._of(limit)
+        amendment.paused_until = max(amendment.paused_until, self._now() + seconds)
+        amendment.most_requests = min(amendment.most_requests, 1.0)
+
+    def correct(self, limit: Limit, requests: float | None, tokens: float | None) -> None:
+        """Lower what is left."""
+        amendment = self._of(limit)
+        if requests is not None:
+            amendment.most_requests = min(amendment.most_requests, max(0.0, requests))
+        if tokens is not None:
+            amendment.most_tokens = min(amendment.most_tokens, max(0.0, tokens))
+
+    def send(self) -> None:
+        """Send everything that can be sent."""
+        if not (self._by_scope or self._released) or self._store.is_degraded:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while (self._by_scope or self._released) and not self._store.is_degraded:
+            self._send_some()
+
+    def abandon(self) -> None:
+        """Forget everything."""
+        self._by_scope.clear()
+        self._released.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _of(self, limit: Limit) -> _Amendment:
+        amendment = self._by_scope.get(limit.scope)
+        if amendment is None:
+            amendment = self._by_scope[limit.scope] = _Amendment(limit)
+            self._set_timer()
+        return amendment
+
+    def _set_timer(self) -> None:
+        if self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return  # No loop runs: the next question takes it along.
+            self._timer = loop.call_later(SEND_AFTER, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.send()
+
+    def _send_some(self) -> None:
+        some = [self._by_scope.pop(scope) for scope in list(islice(self._by_scope, AT_ONCE))]
+        sets: dict[bytes, list[bytes]] = {}
+        for permit in list(islice(self._released, AT_ONCE)):
+            for key in self._released.pop(permit):
+                sets.setdefault(key, []).append(permit)
+        now = self._now()
+        keys = [self._terms(one.limit).key for one in some]
+        packed = b"".join([self._packed(one, now) for one in some])
+        permits = [b"".join(names) for names in sets.values()]
+        self._store.run(AMEND, keys + list(sets), [packed, *permits], lambda reply: self._sent(reply, some))
+
+    def _packed(self, one: _Amendment, now: float) -> bytes:
+        pause = one.paused_until - now
+        return self._terms(one.limit).rates + AMENDMENT.pack(
+            one.requests,
+            one.tokens,
+            pause if pause > 0.0 else 0.0,
+            one.most_requests,
+            one.most_tokens,
+            *belief(one.limit, now),
+        )
+
+    def _sent(self, reply: Any, some: Sequence[_Amendment]) -> None:
+        if not isinstance(reply, bytes):
+            return
+        now = self._now()
+        for one, left in zip(some, AMENDED.iter_unpack(reply), strict=True):
+            mirror(one.limit, now, *left)

@@ -1,0 +1,90 @@
+-- Charges one call to all of its limits, or to none.
+--
+-- KEYS: a bucket for each limit, then the set of permits of each limit that has a maximum of calls at once.
+-- ARGV[1]: doubles: tokens, lease; then for each limit: requests a second and their burst, tokens a second and their
+--   burst (a rate below zero: no such limit), the maximum at once (0: none), and what the process believes is left:
+--   requests, tokens, seconds of pause. What Redis has forgotten, in a restart or a flush, is taken from there.
+-- ARGV[2]: the permit's name.
+-- Gives doubles: the wait (0: charged) and the number of the limit that asks for it; then for each limit: requests and
+--   tokens left, the seconds of its pause, the permits under way.
+local tokens, lease, at = struct.unpack('<dd', ARGV[1])
+local count = (#ARGV[1] - 16) / 64
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local states = redis.call('MGET', unpack(KEYS, 1, count))
+local limits = {}
+local longest, by, permits_key = 0, 0, count
+
+local function missing_time(amount, level, rate, burst, pause)
+  if rate < 0 then return 0 end
+  local missing = math.min(amount, burst) - level
+  local wait = missing > 0.000001 and missing / rate or 0
+  return wait + pause
+end
+
+for i = 1, count do
+  local one = {}
+  local known_requests, known_tokens, known_pause
+  one.request_rate, one.request_burst, one.token_rate, one.token_burst, one.maximum,
+    known_requests, known_tokens, known_pause, at = struct.unpack('<dddddddd', ARGV[1], at)
+  if states[i] then
+    one.requests, one.tokens, one.at, one.paused = struct.unpack('<dddd', states[i])
+  else
+    one.requests, one.tokens, one.at, one.paused = known_requests, known_tokens, now + known_pause, now + known_pause
+  end
+  if now > one.at then
+    local elapsed = now - one.at
+    one.requests = one.requests + elapsed * math.max(0, one.request_rate)
+    one.tokens = one.tokens + elapsed * math.max(0, one.token_rate)
+    one.at = now
+  end
+  one.requests = math.min(one.requests, one.request_burst)
+  one.tokens = math.min(one.tokens, one.token_burst)
+  local pause = math.max(0, one.paused - now)
+  local wait = math.max(
+    pause,
+    missing_time(1, one.requests, one.request_rate, one.request_burst, pause),
+    missing_time(tokens, one.tokens, one.token_rate, one.token_burst, pause)
+  )
+  one.under_way = 0
+  if one.maximum > 0 then
+    permits_key = permits_key + 1
+    one.permits = KEYS[permits_key]
+    redis.call('ZREMRANGEBYSCORE', one.permits, '-inf', string.format('%.6f', now))
+    one.under_way = redis.call('ZCARD', one.permits)
+    if one.under_way >= one.maximum then wait = math.huge end
+  end
+  if wait > longest then longest, by = wait, i end
+  limits[i] = one
+end
+
+local function time_to_fill(level, rate, burst)
+  return rate > 0 and (burst - level) / rate or 0
+end
+
+for i = 1, longest == 0 and count or 0 do
+  local one = limits[i]
+  if one.request_rate >= 0 or one.token_rate >= 0 then
+    one.requests = one.requests - (one.request_rate >= 0 and 1 or 0)
+    one.tokens = one.tokens - (one.token_rate >= 0 and tokens or 0)
+    local idle = math.max(
+      time_to_fill(one.requests, one.request_rate, one.request_burst),
+      time_to_fill(one.tokens, one.token_rate, one.token_burst)
+    )
+    -- Full again, it is as good as forgotten; a debt is remembered for a month at most.
+    redis.call('SET', KEYS[i], struct.pack('<dddd', one.requests, one.tokens, one.at, one.paused),
+      'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))
+  end
+  if one.permits then
+    one.under_way = one.under_way + 1
+    redis.call('ZADD', one.permits, string.format('%.6f', now + lease), ARGV[2])
+    redis.call('PEXPIRE', one.permits, string.format('%.0f', lease * 1000 + 1000))
+  end
+end
+
+local left = {struct.pack('<dd', longest, by)}
+for i = 1, count do
+  local one = limits[i]
+  left[i + 1] = struct.pack('<dddd', one.requests, one.tokens, math.max(0, one.paused - now), one.under_way)
+end
+return table.concat(left)

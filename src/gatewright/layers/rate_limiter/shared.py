@@ -1,0 +1,217 @@
+"""The ledger that processes share through Redis; where Redis fails, each has its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from gatewright.clock import MONOTONIC, Clock
+from gatewright.layers.rate_limiter.amendments import Amendments
+from gatewright.layers.rate_limiter.bucket import Bucket
+from gatewright.layers.rate_limiter.leases import LEASE, Leases
+from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.shared_terms import (
+    AMEND,
+    BELIEF,
+    CHARGE,
+    LEFT,
+    RENEW,
+    RESERVE,
+    VERDICT,
+    Terms,
+    belief,
+    mirror,
+)
+from gatewright.storage.redis import RedisStore
+
+__all__ = ["Refusal", "SharedLedger", "SharedReservation"]
+
+Refusal = tuple[Limit, float]
+"""The limit that has no room, and the seconds until it may have; infinity where another call has to end first."""
+
+MAX_TERMS = 20_000
+
+
+class SharedReservation(Reservation):
+    """A charge in Redis; its settlement goes there soon, and nobody waits for that."""
+
+    __slots__ = ("_ledger", "permit")
+
+    def __init__(
+        self,
+        ledger: SharedLedger,
+        permit: bytes,
+        limits: Sequence[Limit],
+        requests: list[Bucket],
+        token_buckets: list[Bucket],
+        tokens: float,
+        now: float,
+    ) -> None:
+        super().__init__(limits, requests, token_buckets, tokens, now)
+        self._ledger = ledger
+        self.permit = permit
+
+    def settle(self, used_tokens: float | None, now: float) -> bool:
+        """Charge what was really used."""
+        if not super().settle(used_tokens, now):
+            return False
+        self._ledger.settled(self, 0.0, 0.0 if used_tokens is None else self.tokens - used_tokens)
+        return True
+
+    def cancel(self, now: float) -> bool:
+        """Take everything back."""
+        if not super().cancel(now):
+            return False
+        self._ledger.settled(self, 1.0, self.tokens)
+        return True
+
+
+class SharedLedger:
+    """Charges calls in Redis, all limits of one in one step and one round trip; on the home loop only.
+
+    The limits of this process mirror what Redis said last. They decide where Redis does not answer in time, and tell
+    Redis what it has forgotten after a restart.
+    """
+
+    def __init__(self, store: RedisStore, clock: Clock = MONOTONIC) -> None:
+        store.use(RESERVE, AMEND, RENEW, on_return=self._returned)
+        self._store = store
+        self._now = clock.now
+        self._terms: dict[str, Terms] = {}
+        self._names = count()
+        self._process = os.urandom(8)
+        self._leases = Leases(store)
+        self._amendments = Amendments(store, clock, self.terms)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether Redis is asked; where it is not, the limits of this process decide."""
+        return not self._store.is_degraded
+
+    async def try_reserve(self, limits: Sequence[Limit], tokens: float) -> Reservation | Refusal:
+        """Charge one request of `tokens` to all `limits`, or tell why not and charge none.
+
+        A caller that is cancelled meanwhile is charged nothing.
+        """
+        answered: asyncio.Future[Reservation | Refusal] = asyncio.get_running_loop().create_future()
+
+        def answer(got: Reservation | Refusal) -> None:
+            if not answered.done():
+                answered.set_result(got)
+            elif isinstance(got, Reservation):
+                got.cancel(self._now())
+
+        self.ask(limits, tokens, answer)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            # It may have been answered in the very step in which the caller was cancelled.
+            if answered.done() and not answered.cancelled() and isinstance(got := answered.result(), Reservation):
+                got.cancel(self._now())
+            raise
+
+    def ask(self, limits: Sequence[Limit], tokens: float, then: Callable[[Reservation | Refusal], None]) -> None:
+        """Do the same without waiting; `then` is given the outcome, once and for certain, maybe before this returns."""
+        if self._store.is_degraded:
+            then(self._locally(limits, tokens))
+            return
+        self._amendments.send()
+        now = self._now()
+        keys: list[bytes] = []
+        permit_keys: list[bytes] = []
+        packed = [CHARGE.pack(tokens, LEASE)]
+        for limit in limits:
+            terms = self.terms(limit)
+            keys.append(terms.key)
+            packed.append(terms.rates_and_maximum)
+            packed.append(BELIEF.pack(*belief(limit, now)))
+            if terms.permits_key is not None:
+                permit_keys.append(terms.permits_key)
+        permit = self._process + next(self._names).to_bytes(8, "big") if permit_keys else b""
+        self._store.run(
+            RESERVE,
+            keys + permit_keys,
+            (b"".join(packed), permit),
+            lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys)),
+        )
+
+    def settled(self, reservation: SharedReservation, requests: float, tokens: float) -> None:
+        """Put back what a call did not use, and its permit."""
+        if requests or tokens:
+            for limit in reservation.limits:
+                self._amendments.give_back(limit, requests, tokens)
+        if reservation.permit:
+            self._amendments.release(reservation.permit, self._leases.end(reservation.permit))
+
+    def pause(self, limit: Limit, seconds: float) -> None:
+        """Let nothing through to `limit` for so long, in any process; the limit itself is paused already."""
+        self._amendments.pause(limit, seconds)
+
+    def correct(self, limit: Limit, requests: float | None, tokens: float | None) -> None:
+        """Tell the others a provider's word for what is left; the limit itself is corrected already."""
+        self._amendments.correct(limit, requests, tokens)
+
+    def terms(self, limit: Limit) -> Terms:
+        """Give what Redis is told of a limit, as it is configured now."""
+        terms = self._terms.get(limit.scope)
+        if terms is None or terms.config is not limit.config:
+            if len(self._terms) >= MAX_TERMS:
+                self._terms.clear()
+            terms = self._terms[limit.scope] = Terms(limit, self._store)
+        return terms
+
+    def close(self) -> None:
+        """Send what is still to be sent; the store is closed by whoever opened it."""
+        self._amendments.send()
+        self._leases.abandon()
+
+    def abandon(self) -> None:
+        """Forget what is under way: its loop does not run any more, or is the parent process's."""
+        self._process = os.urandom(8)
+        self._amendments.abandon()
+        self._leases.abandon()
+
+    def _locally(self, limits: Sequence[Limit], tokens: float) -> Reservation | Refusal:
+        now = self._now()
+        got = try_reserve(limits, tokens, now)
+        if isinstance(got, Reservation):
+            return got
+        blocked = blocked_by(limits, tokens, now)
+        assert blocked is not None
+        return blocked
+
+    def _judged(
+        self, reply: Any, limits: Sequence[Limit], tokens: float, permit: bytes, permit_keys: list[bytes]
+    ) -> Reservation | Refusal:
+        if not isinstance(reply, bytes):
+            # It may have been charged all the same: its permit must not stay taken.
+            self._amendments.release(permit, permit_keys)
+            return self._locally(limits, tokens)
+        now = self._now()
+        wait, by = VERDICT.unpack_from(reply)
+        requests: list[Bucket] = []
+        token_buckets: list[Bucket] = []
+        at = VERDICT.size
+        for limit in limits:
+            left = LEFT.unpack_from(reply, at)
+            mirror(limit, now, left[0], left[1], left[2])
+            at += LEFT.size
+            if limit.requests is not None:
+                requests.append(limit.requests)
+            if limit.tokens is not None:
+                token_buckets.append(limit.tokens)
+        if by:
+            return limits[int(by) - 1], wait
+        for limit in limits:
+            limit.in_flight += 1
+        if permit:
+            self._leases.begin(permit, permit_keys)
+        return SharedReservation(self, permit, limits, requests, token_buckets, tokens, now)
+
+    def _returned(self) -> None:
+        self._leases.renew()
+        self._amendments.send()

@@ -1,0 +1,264 @@
+"""The ledger in memory and the one in Redis decide the same; what Redis has of its own is tested besides."""
+
+import asyncio
+import math
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gatewright.clock import MONOTONIC
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.shared import SharedLedger, SharedReservation
+from gatewright.storage.redis import RedisStore
+
+# So slow that nothing is refilled during a test.
+SLOW = 0.001
+
+
+def limits_of(*configs, names=("global:", "tenant:a", "model:m", "deployment:d")):
+    now = MONOTONIC.now()
+    return [Limit(name, RateLimitConfig(**config), now) for name, config in zip(names, configs, strict=False)]
+
+
+class Process:
+    """What one process has: a connection, a ledger, and limits of its own."""
+
+    def __init__(self, server, *configs):
+        self.store = RedisStore(server.url, patience=5.0)
+        self.ledger = SharedLedger(self.store)
+        self.limits = limits_of(*configs)
+
+    async def reserve(self, tokens=1.0, limits=None):
+        return await self.ledger.try_reserve(limits or self.limits, tokens)
+
+    async def charge(self, tokens=1.0):
+        got = await self.reserve(tokens)
+        assert isinstance(got, SharedReservation)
+        return got
+
+    async def aclose(self):
+        self.ledger.close()
+        await self.store.aclose()
+
+
+@pytest.fixture
+async def process(redis_server):
+    made = []
+
+    def make(*configs):
+        made.append(Process(redis_server, *configs))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.aclose()
+
+
+configs = st.fixed_dictionaries(
+    {},
+    optional={
+        "requests_per_minute": st.just(SLOW),
+        "burst_size": st.integers(1, 8),
+        "tokens_per_minute": st.just(SLOW),
+        "burst_tokens": st.integers(1, 60),
+        "max_concurrent": st.integers(1, 4),
+    },
+)
+steps = st.one_of(
+    st.tuples(st.just("reserve"), st.integers(0, 80), st.sets(st.integers(0, 3), min_size=1)),
+    st.tuples(st.just("settle"), st.integers(0, 99), st.none() | st.integers(0, 120)),
+    st.tuples(st.just("cancel"), st.integers(0, 99), st.none()),
+    st.tuples(st.just("correct"), st.integers(0, 3), st.integers(0, 8)),
+    st.tuples(st.just("pause"), st.integers(0, 3), st.sampled_from([0.0, 1000.0])),
+)
+
+
+class Both:
+    """The same things done to limits in memory and to limits in Redis."""
+
+    def __init__(self, process, all_configs):
+        self.process = process
+        self.memory = limits_of(*all_configs)
+        self.shared = limits_of(*all_configs)
+        self.held = []
+
+    async def reserve(self, tokens, which):
+        now = MONOTONIC.now()
+        memory = [self.memory[n] for n in sorted(which)]
+        got = try_reserve(memory, tokens, now)
+        blocked = blocked_by(memory, tokens, now)
+        ours = await self.process.reserve(tokens, [self.shared[n] for n in sorted(which)])
+        if isinstance(got, Reservation):
+            assert isinstance(ours, SharedReservation)
+            self.held.append((got, ours))
+        else:
+            assert not isinstance(ours, Reservation)
+            assert ours[1] == pytest.approx(blocked[1], rel=1e-3, abs=0.1)
+            assert math.isinf(ours[1]) == math.isinf(got)
+
+    async def settle(self, which, used):
+        if self.held:
+            for one in self.held[which % len(self.held)]:
+                one.settle(used, MONOTONIC.now())
+
+    async def cancel(self, which, _):
+        if self.held:
+            for one in self.held[which % len(self.held)]:
+                one.cancel(MONOTONIC.now())
+
+    async def correct(self, which, left):
+        for limit in (self.memory[which], self.shared[which]):
+            limit.correct(MONOTONIC.now(), requests=left, tokens=left)
+        self.process.ledger.correct(self.shared[which], left, left)
+
+    async def pause(self, which, seconds):
+        now = MONOTONIC.now()
+        for limit in (self.memory[which], self.shared[which]):
+            limit.pause_until(now + seconds, now)
+        self.process.ledger.pause(self.shared[which], seconds)
+
+
+@given(st.tuples(configs, configs, configs, configs), st.lists(steps, max_size=25))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_memory_and_redis_decide_the_same(redis_server, all_configs, actions):
+    async def play():
+        process = Process(redis_server)
+        process.store._prefix = b"{%d}:" % random.getrandbits(64)  # a clean sheet for every example
+        both = Both(process, all_configs)
+        for name, first, second in actions:
+            await getattr(both, name)(first, second)
+        await process.aclose()
+
+    asyncio.run(play())
+
+
+async def test_processes_share_every_limit(process):
+    one, other = (process({"requests_per_minute": SLOW, "burst_size": 3}, {}) for _ in range(2))
+    for who in (one, other, one):
+        await who.charge()
+    limit, wait = await other.reserve()
+    assert limit is other.limits[0]
+    assert wait == pytest.approx(60 / SLOW, rel=0.01)
+
+
+async def test_tokens_are_settled_for_all(process):
+    one, other = (process({"tokens_per_minute": SLOW, "burst_tokens": 100}) for _ in range(2))
+    reservation = await one.charge(100)
+    assert not isinstance(await other.reserve(1), Reservation)
+    assert reservation.settle(30, MONOTONIC.now())
+    assert not reservation.settle(30, MONOTONIC.now())
+    await one.reserve(1000)  # takes the settlement along
+    (await other.charge(70)).settle(170, MONOTONIC.now())
+    _, wait = await other.reserve(100)
+    assert wait == pytest.approx(200 / (SLOW / 60), rel=0.01)
+    await asyncio.sleep(0.05)
+    _, wait = await one.reserve(100)
+    assert wait == pytest.approx(200 / (SLOW / 60), rel=0.01)
+
+
+async def test_a_settlement_does_not_wait_for_the_next_question(process):
+    one, other = (process({"max_concurrent": 1}) for _ in range(2))
+    (await one.charge()).settle(1, MONOTONIC.now())
+    await asyncio.sleep(0.1)
+    await other.charge()
+
+
+async def test_it_is_refilled_by_time_up_to_the_burst(process):
+    one, other = (process({"requests_per_minute": 60 * 20, "burst_size": 2}) for _ in range(2))
+    await one.charge()
+    await one.charge()
+    _, wait = await other.reserve()
+    assert 0.0 < wait <= 0.05
+    await asyncio.sleep(0.3)
+    await other.charge()
+    await one.charge()
+    assert not isinstance(await one.reserve(), Reservation)
+
+
+async def test_a_changed_limit_holds_at_once(process):
+    one = process({"requests_per_minute": SLOW, "burst_size": 5})
+    await one.charge()
+    one.limits[0].change(RateLimitConfig(requests_per_minute=SLOW, burst_size=1), MONOTONIC.now())
+    await one.charge()
+    assert not isinstance(await one.reserve(), Reservation)
+    one.limits[0].change(RateLimitConfig(), MONOTONIC.now())
+    await one.charge()
+
+
+async def test_pauses_and_corrections_reach_the_others(process):
+    one, other = (process({"requests_per_minute": 6000, "burst_size": 50}) for _ in range(2))
+    await one.charge()
+    await other.charge()
+    now = MONOTONIC.now()
+    one.limits[0].pause_until(now + 30, now)
+    one.ledger.pause(one.limits[0], 30)
+    await asyncio.sleep(0.1)
+    _, wait = await other.reserve()
+    assert wait == pytest.approx(30, abs=0.5)
+    assert other.limits[0].paused_until == pytest.approx(now + 30, abs=0.2)
+
+
+async def test_permits_of_a_process_that_died_lapse(process, monkeypatch):
+    monkeypatch.setattr("gatewright.layers.rate_limiter.shared.LEASE", 0.2)
+    dying, other = (process({"max_concurrent": 1}) for _ in range(2))
+    await dying.charge()
+    assert await other.reserve() == (other.limits[0], math.inf)
+    dying.ledger.abandon()
+    await asyncio.sleep(0.3)
+    await other.charge()
+
+
+async def test_permits_are_renewed_and_remembered_after_a_flush(process, monkeypatch, redis_server):
+    monkeypatch.setattr("gatewright.layers.rate_limiter.leases.RENEWAL", 0.05)
+    holder, other = (process({"max_concurrent": 1}) for _ in range(2))
+    await holder.charge()
+    redis_server.ask("FLUSHALL")
+    await asyncio.sleep(0.2)
+    assert await other.reserve() == (other.limits[0], math.inf)
+
+
+async def test_what_redis_forgets_it_is_told_again(process, redis_server):
+    one = process({"requests_per_minute": SLOW, "burst_size": 3})
+    for _ in range(3):
+        await one.charge()
+    redis_server.ask("FLUSHALL")
+    assert not isinstance(await one.reserve(), Reservation)
+
+
+async def test_a_caller_that_is_cancelled_is_charged_nothing(process):
+    one = process({"requests_per_minute": SLOW, "burst_size": 2, "max_concurrent": 2})
+    asking = asyncio.create_task(one.reserve())
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0.1)
+    await one.charge()
+    await one.charge()
+    assert one.limits[0].in_flight == 2
+
+
+async def test_one_admission_is_one_command_and_a_settlement_none_that_is_awaited(process, redis_server):
+    shape = {"requests_per_minute": 60_000, "tokens_per_minute": 6_000_000, "max_concurrent": 100}
+    one = process(shape, shape, shape, shape)
+    (await one.charge()).settle(1, MONOTONIC.now())
+    await asyncio.sleep(0.05)
+    redis_server.ask("CONFIG", "RESETSTAT")
+    for _ in range(20):
+        (await one.charge(10)).settle(5, MONOTONIC.now())
+    await asyncio.sleep(0.05)
+    # A charge and the settlement of the one before it travel together: 20 round trips are awaited.
+    assert redis_server.calls("evalsha") == 40
+    reads = redis_server.calls("mget")
+    assert reads == 40
+
+
+async def test_idle_keys_go_away(process, redis_server):
+    one = process({"requests_per_minute": 60_000, "max_concurrent": 1})
+    (await one.charge()).settle(1, MONOTONIC.now())
+    await asyncio.sleep(1.5)
+    assert redis_server.ask("DBSIZE") == b":0\r\n"

@@ -1,0 +1,145 @@
+import asyncio
+
+import pytest
+
+from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.redis import RedisStore, Script
+
+ECHO = Script("return ARGV[1]")
+WRONG = Script("return redis.call('GET')")
+
+
+async def run(store, script=ECHO, *args):
+    answered = asyncio.get_running_loop().create_future()
+    store.run(script, [store.key("k")], args, answered.set_result)
+    return await asyncio.wait_for(answered, 0.5)
+
+
+@pytest.fixture
+async def store(redis_server):
+    store = RedisStore(redis_server.url, scripts=[ECHO])
+    yield store
+    await store.aclose()
+
+
+async def eventually(condition, seconds=5.0):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_it_connects_at_the_first_question(store):
+    assert store.status().state == "unused"
+    assert await run(store, ECHO, b"\x00\r\n") == b"\x00\r\n"
+    assert store.status().state == "healthy"
+
+
+async def test_answers_are_not_mixed_up(store):
+    words = [b"%d" % n for n in range(500)]
+    assert await asyncio.gather(*(run(store, ECHO, word) for word in words)) == words
+
+
+async def test_a_script_that_the_server_forgot_is_sent_in_full(store, redis_server):
+    await run(store, ECHO, b"a")
+    redis_server.ask("SCRIPT", "FLUSH")
+    assert await run(store, ECHO, b"b") == b"b"
+    assert store.status().outages == 0
+
+
+async def test_an_error_of_the_server_is_an_outage_and_names_its_code(store):
+    await run(store, ECHO, b"a")
+    failure = await run(store, WRONG)
+    assert isinstance(failure, StoreUnavailable)
+    assert failure.upstream_code == "ERR"
+    assert store.is_degraded
+    await eventually(lambda: not store.is_degraded)
+    assert await run(store, ECHO, b"b") == b"b"
+
+
+async def test_what_is_slow_is_told_in_time_and_a_paused_server_comes_back(store, redis_server):
+    await run(store, ECHO, b"a")
+    redis_server.pause()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert isinstance(await run(store, ECHO, b"b"), StoreUnavailable)
+    assert loop.time() - began < 0.3
+    assert store.status().state == "degraded"
+    assert "90 ms" in str(store.status().last_error)
+    began = loop.time()
+    assert isinstance(await run(store, ECHO, b"c"), StoreUnavailable)
+    assert loop.time() - began < 0.05
+    redis_server.go_on()
+    await eventually(lambda: not store.is_degraded)
+    assert await run(store, ECHO, b"d") == b"d"
+    assert store.status().outages == 1
+
+
+async def test_a_server_that_was_killed_comes_back(store, redis_server):
+    await run(store, ECHO, b"a")
+    redis_server.kill()
+    await eventually(lambda: store.is_degraded)
+    with pytest.raises(StoreUnavailable):
+        await store.check()
+    redis_server.start()
+    await eventually(lambda: not store.is_degraded)
+    await store.check()
+
+
+async def test_a_server_that_is_not_there_is_no_error_of_opening(redis_server):
+    redis_server.stop()
+    store = RedisStore(redis_server.url)
+    await store.open()
+    assert store.status().state == "degraded"
+    assert isinstance(await run(store), StoreUnavailable)
+    await store.aclose()
+
+
+async def test_what_does_not_speak_redis_is_told(unused_tcp_port):
+    async def nonsense(reader, writer):
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(nonsense, "127.0.0.1", unused_tcp_port)
+    store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}")
+    await store.open()
+    assert "protocol" in str(store.status().last_error)
+    await store.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_password_is_sent_and_never_shown(start_redis):
+    server = start_redis("--requirepass", "hunter2-hunter2")
+    right = RedisStore(server.url.replace("redis://", "redis://:hunter2-hunter2@"))
+    wrong = RedisStore(server.url.replace("redis://", "redis://:wrong-hunter@"))
+    assert await run(right, ECHO, b"x") == b"x"
+    await wrong.open()
+    assert "WRONGPASS" in str(wrong.status().last_error)
+    assert "hunter" not in f"{right!r}{wrong!r}{wrong.status()}"
+    await right.aclose()
+    await wrong.aclose()
+
+
+async def test_a_unix_socket_and_a_database_of_its_own(start_redis, tmp_path):
+    start_redis("--unixsocket", str(tmp_path / "s"))
+    store = RedisStore(f"unix://{tmp_path / 's'}?db=3")
+    assert await run(store, ECHO, b"x") == b"x"
+    assert await run(store, Script("return redis.call('CLIENT', 'INFO')")) is not None
+    await store.aclose()
+
+
+def test_it_moves_to_another_loop(redis_server):
+    store = RedisStore(redis_server.url)
+    assert asyncio.run(run(store, ECHO, b"a")) == b"a"
+    assert asyncio.run(run(store, ECHO, b"b")) == b"b"
+    store.abandon()
+    assert store.status().state == "unused"
+
+
+async def test_closing_ends_what_is_under_way(store):
+    answered = asyncio.get_running_loop().create_future()
+    store.run(ECHO, [], [b"x"], answered.set_result)
+    await store.aclose()
+    assert isinstance(await answered, StoreUnavailable)
+    assert await run(store, ECHO, b"again") == b"again"
