@@ -216,7 +216,7 @@ async def test_a_gateway_collected_on_a_living_loop_closes_its_connections(
         del gateway
         gc.collect()
         await until_async(lambda: upstream.connections == 0)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+        await until_async(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
 def test_a_gateway_collected_with_its_own_thread_ends_it(gateway_of: Any, upstream: Any, until: Any) -> None:

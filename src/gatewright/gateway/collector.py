@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 
-__all__ = ["FEW", "CollectorPace"]
+__all__ = ["FEW", "PACE", "CollectorPace"]
 
 FEW = 256
 """Up to so many calls the host's own threshold is left alone."""
@@ -48,3 +48,6 @@ class CollectorPace:
         self.raise_at, self.lower_at = FEW, -1
         if host is not None and gc.get_threshold()[0] == self._ours:
             gc.set_threshold(*host)
+
+
+PACE = CollectorPace()

@@ -37,7 +37,16 @@ _OWNERS = (
     (("sonar",), "perplexity"),
 )
 # What LiteLLM's params say of a deployment beside the request's own fields: where it is, and as whom it is asked.
-_SETTINGS = {"api_version", "organization", "tenant_id", "client_id", "client_secret", "region_name", "model_path"}
+_SETTINGS = {
+    "api_version",
+    "organization",
+    "tenant_id",
+    "client_id",
+    "client_secret",
+    "region_name",
+    "model_path",
+    "embed_batch",
+}
 # The simulator's own settings that are called as parameters of a request are.
 _SIMULATED = {("simulator", "seed"), ("simulator", "dimensions")}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gatewright.errors import GatewayClosed, GatewayError
 from gatewright.gateway.assembly import Assembly
+from gatewright.gateway.collector import PACE
 from gatewright.gateway.submission import LoopEnded
 from gatewright.pipeline.reply import Outcome, Reply
 
@@ -90,9 +91,13 @@ class _Cuttable:
         assert task is not None
         self._task = task
         self._calls.add(task)
+        if len(self._calls) >= PACE.raise_at:
+            PACE.raised(len(self._calls))
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         self._calls.discard(self._task)
+        if len(self._calls) <= PACE.lower_at:
+            PACE.lowered(len(self._calls))
         why = self._cut.pop(self._task, None)
         if why is not None and isinstance(error, asyncio.CancelledError):
             self._task.uncancel()

@@ -41,6 +41,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None = None
     http2: bool = False
 
+    def __repr__(self) -> str:
+        # Headers may hold secrets too.
+        return f"<Deployment {self.id}: {self.provider}/{self.model}>"
+
     @property
     def secret(self) -> str | None:
         """The key in clear, for the wire only."""

@@ -121,6 +121,18 @@ async def test_the_output_is_learned_from_completed_answers_per_choice():
     assert scene.limiter.meter.expected(call()) == PROMPT + 300
 
 
+async def test_an_answer_that_two_limits_settle_is_learned_from_once():
+    lengths = [10, 1000, 1000, 10]
+    answers = [answer("a", usage=Usage(completion_tokens=n, total_tokens=n)) for n in lengths]
+    estimates = []
+    for deployment in ({"tpm": 60_000}, {}):
+        scene = Scene(*answers, deployment=deployment)
+        for number in range(4):
+            await scene.ask(call(id_=f"req_{number}"))
+        estimates.append(scene.limiter.meter.estimator.estimate("a", "m"))
+    assert estimates[0] == estimates[1]
+
+
 async def test_an_answer_without_usage_is_charged_by_its_text():
     tool = ToolCall(id="t", name="look", arguments="x" * 36)
     scene = Scene(answer("x" * 40, usage=Usage(), reasoning="x" * 20, tool_calls=(tool,)))
@@ -306,6 +318,14 @@ async def test_a_deployment_without_limits_has_no_layer():
     assert scene.limits.has_room("e", scene.clock.now())
 
 
+async def test_a_deployment_has_its_own_burst_and_queues_as_it_is_told():
+    others = RateLimitConfig(requests_per_minute=5, burst_size=1, burst_tokens=1, queue_timeout=7.0, max_queue_size=3)
+    scene = Scene(tenant=None, deployment={"rpm": 60, "tpm": 600}, queueing=others)
+    (limit,) = scene.limiter.limit_of("d")
+    assert (limit.config.request_burst, limit.config.token_burst) == (60, 600)
+    assert (limit.config.queue_timeout, limit.config.max_queue_size) == (7.0, 3)
+
+
 async def test_a_deployment_takes_so_many_calls_at_once_and_has_no_room_for_more():
     gate = asyncio.Event()
     scene = Scene(answer("a"), answer("b"), tenant=None, deployment={"max_parallel_requests": 1}, gate=gate)
@@ -388,7 +408,8 @@ async def test_a_forgotten_deployment_has_no_limit_any_more():
 async def test_tenants_have_their_weight_at_a_deployment_too():
     gate = asyncio.Event()
     script = [answer("x")] * 13
-    scene = Scene(*script, tenant=None, deployment={"rpm": 60}, queueing=RateLimitConfig(burst_size=1), gate=gate)
+    scene = Scene(*script, tenant=None, deployment={"rpm": 60}, gate=gate)
+    scene.limiter.configure("deployment", "d", RateLimitConfig(requests_per_minute=60, burst_size=1))
     gate.set()
     scene.limiter.configure("tenant", "b", RateLimitConfig(weight=3.0))
     await scene.ask()

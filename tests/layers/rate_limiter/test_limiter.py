@@ -174,6 +174,20 @@ async def test_who_waits_too_long_is_refused_with_an_honest_retry_after_and_leav
     assert (await scene.start()).settle(1)
 
 
+async def test_nobody_overtakes_and_who_is_behind_one_that_gives_up_goes_at_once():
+    scene = Scene(global_=RateLimitConfig(tokens_per_minute=600, queue_timeout=5.0))
+    await scene.start(tokens=600)
+    large = scene.start(tokens=500)
+    await scene.run(4.0)
+    scene.start(tokens=20)
+    await scene.run(0.9)
+    assert scene.admitted == ["a1"]
+    await scene.run(0.1)
+    await refusal(large)
+    assert scene.admitted == ["a1", "a3"]
+    scene.assert_idle()
+
+
 async def test_a_full_queue_refuses_at_once():
     scene = Scene(global_=RateLimitConfig(requests_per_minute=60, burst_size=1, max_queue_size=2))
     await scene.start()

@@ -1,6 +1,6 @@
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.ledger import Reservation, try_reserve
-from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry
+from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Standing
 
 LIMIT = RateLimitConfig(requests_per_minute=60)
 
@@ -92,3 +92,27 @@ def test_a_sweep_forgets_what_is_full_again():
     assert registry.evict_idle(0.5) == 0
     assert registry.evict_idle(2.0) == 100
     assert len(registry) == 0
+
+
+def test_a_tenants_limit_of_a_model_can_be_given_for_each_tenant_or_each_model():
+    registry = LimitRegistry()
+    for name, per_minute in (((EVERY, "m"), 1), (("a", EVERY), 2), (("a", "m"), 3), (EVERY, 4)):
+        registry.configure("tenant_model", name, RateLimitConfig(requests_per_minute=per_minute), 0.0)
+
+    def found(tenant, model):
+        return registry.limits_of(0.0, tenant=tenant, model=model)[0].config.requests_per_minute
+
+    assert [found("a", "m"), found("b", "m"), found("a", "n"), found(None, "n")] == [3, 1, 2, 4]
+    registry.configure("tenant_model", ("a", "m"), None, 0.0)
+    assert found("a", "m") == 1
+    registry.configure("tenant_model", (EVERY, "m"), RateLimitConfig(requests_per_minute=9), 0.0)
+    assert [found("a", "m"), found("b", "m"), found("a", "n")] == [9, 9, 2]
+
+
+def test_a_tenants_standing_is_what_is_said_most_particularly():
+    registry = LimitRegistry()
+    assert registry.standing("a", "m") == Standing(1.0, 0)
+    registry.configure("tenant", EVERY, RateLimitConfig(weight=2.0, priority=1), 0.0)
+    registry.configure("tenant_model", ("a", "m"), RateLimitConfig(priority=5), 0.0)
+    assert registry.standing("b", "m") == Standing(2.0, 1)
+    assert registry.standing("a", "m") == Standing(2.0, 5)

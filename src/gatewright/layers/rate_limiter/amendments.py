@@ -19,6 +19,7 @@ SEND_AFTER = 0.005
 """Seconds; whatever is asked of Redis before that takes it along."""
 AT_ONCE = 100
 MAX_RELEASED = 10_000
+NOTHING = (0.0, 0.0)
 
 
 class _Amendment:
@@ -34,6 +35,11 @@ class _Amendment:
         self.most_requests = math.inf
         self.most_tokens = math.inf
 
+    @property
+    def is_more(self) -> bool:
+        """Whether it is more than calls that ended."""
+        return self.paused_until > -math.inf or self.most_requests < math.inf or self.most_tokens < math.inf
+
 
 class Amendments:
     """Keeps what cannot be sent until it can be: a sum for each limit, and permits. What was sent is not sent again.
@@ -46,7 +52,7 @@ class Amendments:
         self._now = clock.now
         self._terms = terms
         self._by_scope: dict[str, _Amendment] = {}
-        self._released: dict[bytes, Sequence[bytes]] = {}
+        self._released: dict[bytes, list[bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def give_back(self, limit: Limit, requests: float, tokens: float) -> None:
@@ -59,8 +65,10 @@ class Amendments:
 
     def release(self, permit: bytes, keys: Sequence[bytes]) -> None:
         """Take a permit out of these sets."""
-        if permit and len(self._released) < MAX_RELEASED:
-            self._released[permit] = keys
+        for key in keys:
+            permits = self._released.setdefault(key, [])
+            if len(permits) < MAX_RELEASED:
+                permits.append(permit)
             self._set_timer()
 
     def pause(self, limit: Limit, seconds: float) -> None:
@@ -76,6 +84,21 @@ class Amendments:
             amendment.most_requests = min(amendment.most_requests, max(0.0, requests))
         if tokens is not None:
             amendment.most_tokens = min(amendment.most_tokens, max(0.0, tokens))
+
+    def take(self, limit: Limit) -> tuple[float, float]:
+        """Give the requests and tokens to put back, to whoever asks for that limit now and takes them along."""
+        amendment = self._by_scope.get(limit.scope)
+        if amendment is None or amendment.limit is not limit:
+            return NOTHING
+        if amendment.is_more:
+            self.send()
+            return NOTHING
+        del self._by_scope[limit.scope]
+        return amendment.requests, amendment.tokens
+
+    def take_released(self, key: bytes) -> bytes:
+        """Give the permits to take out of a set, likewise."""
+        return b"".join(self._released.pop(key, ()))
 
     def send(self) -> None:
         """Send everything that can be sent."""
@@ -116,15 +139,11 @@ class Amendments:
 
     def _send_some(self) -> None:
         some = [self._by_scope.pop(scope) for scope in list(islice(self._by_scope, AT_ONCE))]
-        sets: dict[bytes, list[bytes]] = {}
-        for permit in list(islice(self._released, AT_ONCE)):
-            for key in self._released.pop(permit):
-                sets.setdefault(key, []).append(permit)
+        sets = {key: self.take_released(key) for key in list(islice(self._released, AT_ONCE))}
         now = self._now()
         keys = [self._terms(one.limit).key for one in some]
         packed = b"".join([self._packed(one, now) for one in some])
-        permits = [b"".join(names) for names in sets.values()]
-        self._store.run(AMEND, keys + list(sets), [packed, *permits], lambda reply: self._sent(reply, some))
+        self._store.run(AMEND, [*keys, *sets], [packed, *sets.values()], lambda reply: self._sent(reply, some))
 
     def _packed(self, one: _Amendment, now: float) -> bytes:
         pause = one.paused_until - now

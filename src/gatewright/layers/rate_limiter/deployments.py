@@ -18,7 +18,7 @@ __all__ = ["DeploymentLimitLayer", "DeploymentLimits"]
 
 
 class DeploymentLimits:
-    """Makes the limit of each deployment that has one; `queueing` says how calls wait for it, and for how long."""
+    """Makes the limit of each deployment that has one; of `queueing` holds how calls wait, and for how long."""
 
     def __init__(self, limiter: RateLimiter, queueing: RateLimitConfig | None = None) -> None:
         self._limiter = limiter
@@ -42,8 +42,15 @@ class DeploymentLimits:
         self._limiter.configure("deployment", deployment_id, None)
 
     def _make_config(self, rpm: int | None, tpm: int | None, at_once: int | None) -> RateLimitConfig:
-        limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "max_concurrent": at_once}
-        return self._queueing.model_copy(update=limits)
+        queueing = self._queueing
+        return RateLimitConfig(
+            requests_per_minute=rpm,
+            tokens_per_minute=tpm,
+            max_concurrent=at_once,
+            enable_queuing=queueing.enable_queuing,
+            queue_timeout=queueing.queue_timeout,
+            max_queue_size=queueing.max_queue_size,
+        )
 
 
 class DeploymentLimitLayer:

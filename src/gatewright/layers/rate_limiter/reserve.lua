@@ -2,13 +2,14 @@
 --
 -- KEYS: a bucket for each limit, then the set of permits of each limit that has a maximum of calls at once.
 -- ARGV[1]: doubles: tokens, lease; then for each limit: requests a second and their burst, tokens a second and their
---   burst (a rate below zero: no such limit), the maximum at once (0: none), and what the process believes is left:
---   requests, tokens, seconds of pause. What Redis has forgotten, in a restart or a flush, is taken from there.
--- ARGV[2]: the permit's name.
+--   burst (a rate below zero: no such limit), the maximum at once (0: none), requests and tokens to put back of calls
+--   that ended (below zero: owed), and what the process believes is left: requests, tokens, seconds of pause. What
+--   Redis has forgotten, in a restart or a flush, is taken from there, where those calls are settled already.
+-- ARGV[2]: the permit's name. ARGV[3...]: the permits to take out of each set, 16 bytes each.
 -- Gives doubles: the wait (0: charged) and the number of the limit that asks for it; then for each limit: requests and
 --   tokens left, the seconds of its pause, the permits under way.
 local tokens, lease, at = struct.unpack('<dd', ARGV[1])
-local count = (#ARGV[1] - 16) / 64
+local count = (#ARGV[1] - 16) / 80
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local states = redis.call('MGET', unpack(KEYS, 1, count))
@@ -24,13 +25,14 @@ end
 
 for i = 1, count do
   local one = {}
-  local known_requests, known_tokens, known_pause
-  one.request_rate, one.request_burst, one.token_rate, one.token_burst, one.maximum,
-    known_requests, known_tokens, known_pause, at = struct.unpack('<dddddddd', ARGV[1], at)
+  local requests_back, tokens_back, known_requests, known_tokens, known_pause
+  one.request_rate, one.request_burst, one.token_rate, one.token_burst, one.maximum, requests_back, tokens_back,
+    known_requests, known_tokens, known_pause, at = struct.unpack('<dddddddddd', ARGV[1], at)
   if states[i] then
     one.requests, one.tokens, one.at, one.paused = struct.unpack('<dddd', states[i])
   else
     one.requests, one.tokens, one.at, one.paused = known_requests, known_tokens, now + known_pause, now + known_pause
+    requests_back, tokens_back = 0, 0
   end
   if now > one.at then
     local elapsed = now - one.at
@@ -38,8 +40,9 @@ for i = 1, count do
     one.tokens = one.tokens + elapsed * math.max(0, one.token_rate)
     one.at = now
   end
-  one.requests = math.min(one.requests, one.request_burst)
-  one.tokens = math.min(one.tokens, one.token_burst)
+  one.requests = math.min(math.min(one.requests, one.request_burst) + requests_back, one.request_burst)
+  one.tokens = math.min(math.min(one.tokens, one.token_burst) + tokens_back, one.token_burst)
+  one.changed = requests_back ~= 0 or tokens_back ~= 0
   local pause = math.max(0, one.paused - now)
   local wait = math.max(
     pause,
@@ -50,6 +53,10 @@ for i = 1, count do
   if one.maximum > 0 then
     permits_key = permits_key + 1
     one.permits = KEYS[permits_key]
+    local ended = ARGV[2 + permits_key - count]
+    for start = 1, #ended, 16 do
+      redis.call('ZREM', one.permits, string.sub(ended, start, start + 15))
+    end
     redis.call('ZREMRANGEBYSCORE', one.permits, '-inf', string.format('%.6f', now))
     one.under_way = redis.call('ZCARD', one.permits)
     if one.under_way >= one.maximum then wait = math.huge end
@@ -62,11 +69,13 @@ local function time_to_fill(level, rate, burst)
   return rate > 0 and (burst - level) / rate or 0
 end
 
-for i = 1, longest == 0 and count or 0 do
+for i = 1, count do
   local one = limits[i]
-  if one.request_rate >= 0 or one.token_rate >= 0 then
+  if longest == 0 then
     one.requests = one.requests - (one.request_rate >= 0 and 1 or 0)
     one.tokens = one.tokens - (one.token_rate >= 0 and tokens or 0)
+  end
+  if (longest == 0 or one.changed) and (one.request_rate >= 0 or one.token_rate >= 0) then
     local idle = math.max(
       time_to_fill(one.requests, one.request_rate, one.request_burst),
       time_to_fill(one.tokens, one.token_rate, one.token_burst)
@@ -75,7 +84,7 @@ for i = 1, longest == 0 and count or 0 do
     redis.call('SET', KEYS[i], struct.pack('<dddd', one.requests, one.tokens, one.at, one.paused),
       'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))
   end
-  if one.permits then
+  if longest == 0 and one.permits then
     one.under_way = one.under_way + 1
     redis.call('ZADD', one.permits, string.format('%.6f', now + lease), ARGV[2])
     redis.call('PEXPIRE', one.permits, string.format('%.0f', lease * 1000 + 1000))

@@ -16,7 +16,7 @@ from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_r
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.shared_terms import (
     AMEND,
-    BELIEF,
+    BACK_AND_BELIEF,
     CHARGE,
     LEFT,
     RENEW,
@@ -119,23 +119,24 @@ class SharedLedger:
         if self._store.is_degraded:
             then(self._locally(limits, tokens))
             return
-        self._amendments.send()
-        now = self._now()
+        amendments, now = self._amendments, self._now()
         keys: list[bytes] = []
         permit_keys: list[bytes] = []
+        ended: list[bytes] = []
         packed = [CHARGE.pack(tokens, LEASE)]
         for limit in limits:
             terms = self.terms(limit)
             keys.append(terms.key)
             packed.append(terms.rates_and_maximum)
-            packed.append(BELIEF.pack(*belief(limit, now)))
+            packed.append(BACK_AND_BELIEF.pack(*amendments.take(limit), *belief(limit, now)))
             if terms.permits_key is not None:
                 permit_keys.append(terms.permits_key)
+                ended.append(amendments.take_released(terms.permits_key))
         permit = self._process + next(self._names).to_bytes(8, "big") if permit_keys else b""
         self._store.run(
             RESERVE,
             keys + permit_keys,
-            (b"".join(packed), permit),
+            [b"".join(packed), permit, *ended],
             lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys)),
         )
 

@@ -15,7 +15,7 @@ __all__ = [
     "AMEND",
     "AMENDED",
     "AMENDMENT",
-    "BELIEF",
+    "BACK_AND_BELIEF",
     "CHARGE",
     "LEFT",
     "RENEW",
@@ -28,7 +28,7 @@ __all__ = [
 
 CHARGE = Struct("<dd")
 VERDICT = Struct("<dd")
-BELIEF = Struct("<ddd")
+BACK_AND_BELIEF = Struct("<ddddd")
 LEFT = Struct("<dddd")
 AMENDMENT = Struct("<dddddddd")
 AMENDED = Struct("<ddd")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from gatewright.errors import BadRequest, UnsupportedParameter
 from gatewright.pipeline.call import Call
 from gatewright.providers.litellm.library import reserved_names
@@ -24,12 +26,17 @@ _USAGE_ASKED = {"include_usage": True}
 _CHAT_ONLY = {"_skip_mcp_handler": True}
 
 
+def _in_clear(value: Any) -> Any:
+    """Give a setting as litellm wants it: its secrets stand in the configuration as `SecretStr`."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def fixed_arguments(deployment: Deployment) -> dict[str, Any]:
     """Give the arguments that are the same for every call to `deployment`.
 
     The timeout is among them because litellm keeps one HTTP client for each different value.
     """
-    arguments: dict[str, Any] = dict(deployment.settings)
+    arguments: dict[str, Any] = {name: _in_clear(value) for name, value in deployment.settings.items()}
     arguments["model"] = f"{deployment.provider}/{deployment.model}"
     arguments["timeout"] = deployment.timeout or DEFAULT_TIMEOUT
     arguments["max_retries"] = 0

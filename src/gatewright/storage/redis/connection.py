@@ -27,7 +27,9 @@ class RedisConnection(asyncio.Protocol):
         self._parser = ReplyParser()
         self._waiting: deque[tuple[float, OnReply]] = deque()
         self._transport: asyncio.Transport | None = None
-        self.now = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        self.now = loop.time
+        self.gone: asyncio.Future[None] = loop.create_future()
         self.on_end: Callable[[StoreUnavailable], None] | None = None
 
     @property
@@ -93,6 +95,8 @@ class RedisConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Be told by asyncio that it is gone."""
+        if not self.gone.done():
+            self.gone.set_result(None)
         reason = f": {type(exc).__name__}" if exc is not None else ""
         self.end(StoreUnavailable(f"Redis: the connection was lost{reason}"))
 

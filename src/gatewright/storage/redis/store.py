@@ -134,6 +134,7 @@ class RedisStore:
         if connection is not None:
             connection.on_end = None
             connection.end(StoreUnavailable("Redis: the store was closed"))
+            await connection.gone
 
     def abandon(self) -> None:
         """Let go without the loop, which is closed or belongs to the process's parent."""

@@ -1,0 +1,145 @@
+"""A limit that holds across processes, and what is left of it when Redis fails under load."""
+
+import asyncio
+import bisect
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+WORKER = Path(__file__).with_name("redis_worker.py")
+PROCESSES = 4
+LONG = os.environ.get("GATEWRIGHT_LONG_TESTS") == "1"
+"""The full minute of the figures; otherwise ten times the rate for a tenth of the time, or so."""
+
+
+class Load:
+    """Four processes that ask for one limit, and what they wrote down."""
+
+    def __init__(self, url, limit, seconds, per_second, reserved=0, used=0, lasts=0.0):
+        self.start = time.monotonic() + 2.5
+        self.seconds = seconds
+        self.task = {
+            "url": url,
+            "limit": limit,
+            "seconds": seconds,
+            "per_second": per_second / PROCESSES,
+            "reserved": reserved,
+            "used": used,
+            "lasts": lasts,
+            "start": self.start,
+        }
+        self.workers = []
+
+    async def begin(self):
+        for _ in range(PROCESSES):
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable, str(WORKER), json.dumps(self.task), stdout=asyncio.subprocess.PIPE
+            )
+            self.workers.append(worker)
+
+    async def until(self, second):
+        await asyncio.sleep(self.start + second - time.monotonic())
+
+    async def end(self):
+        outputs = await asyncio.wait_for(asyncio.gather(*(one.communicate() for one in self.workers)), 90)
+        self.done = [json.loads(out) for out, _ in outputs]
+        self.admitted = sorted(at - self.start for one in self.done for at in one["admitted"])
+        assert [error for one in self.done for error in one["errors"]] == []
+        return self
+
+    def between(self, first, last):
+        return bisect.bisect_left(self.admitted, last) - bisect.bisect_left(self.admitted, first)
+
+    def worst_excess(self, rate, first, last, cost=1.0):
+        """Give by how much any window within these seconds is above `rate x window`."""
+        times = [at for at in self.admitted if first <= at < last]
+        # One pass: the most of (what came up to j) - rate x t_j, less the least of the same before i.
+        worst, least = 0.0, float("inf")
+        for number, at in enumerate(times):
+            least = min(least, number * cost - rate * at)
+            worst = max(worst, (number + 1) * cost - rate * at - least)
+        return worst
+
+
+# What lies between a decision and its being written down, on a busy machine.
+SECONDS_OF_SLACK = 0.05
+
+
+@pytest.mark.timeout(150)
+async def test_four_processes_admit_what_one_limit_allows(redis_server):
+    per_minute, seconds = (120, 60) if LONG else (1200, 12)
+    rate, burst = per_minute / 60, 5
+    limit = {"requests_per_minute": per_minute, "burst_size": burst, "queue_timeout": 2.0}
+    load = Load(redis_server.url, limit, seconds, 20 * rate)
+    await load.begin()
+    await load.end()
+    allowed = rate * seconds
+    assert 0.98 * allowed <= load.between(0, seconds) <= allowed + burst
+    assert load.worst_excess(rate, 0, seconds) <= burst + rate * SECONDS_OF_SLACK
+    assert min(len(one["admitted"]) for one in load.done) > 0.1 * allowed
+    assert [one["outages"] for one in load.done] == [0] * PROCESSES
+
+
+@pytest.mark.timeout(150)
+async def test_four_processes_use_the_tokens_that_one_limit_allows(redis_server):
+    per_minute, seconds = (12_000, 60) if LONG else (120_000, 12)
+    rate, reserved, used = per_minute / 60, 150, 100
+    limit = {"tokens_per_minute": per_minute, "burst_tokens": 500, "queue_timeout": 2.0}
+    load = Load(redis_server.url, limit, seconds, 10 * rate / used, reserved, used)
+    await load.begin()
+    await load.end()
+    allowed = rate * seconds
+    assert 0.98 * allowed <= load.between(0, seconds) * used <= allowed + 500
+    assert load.worst_excess(rate, 0, seconds, used) <= 500 + rate * SECONDS_OF_SLACK
+
+
+async def test_calls_at_once_are_counted_over_all_processes(redis_server):
+    load = Load(redis_server.url, {"max_concurrent": 4, "queue_timeout": 3.0}, 3.0, 80, lasts=0.1)
+    await load.begin()
+    await load.end()
+    # Each lasts a tenth of a second: never more than four within one.
+    times = load.admitted
+    assert all(times[i + 4] - times[i] > 0.1 - SECONDS_OF_SLACK for i in range(len(times) - 4))
+    assert load.between(0, 3.0) >= 60
+
+
+async def paused(server, load):
+    server.pause()
+    await load.until(5)
+    server.go_on()
+
+
+async def killed(server, load):
+    server.kill()
+    await load.until(5)
+    server.start()
+
+
+async def flushed(server, load):
+    server.ask("FLUSHALL")
+    await load.until(5)
+
+
+@pytest.mark.parametrize("fault", [paused, killed, flushed])
+async def test_a_fault_under_load_stops_and_fails_nothing(redis_server, fault):
+    rate, burst = 20.0, 3
+    limit = {"requests_per_minute": rate * 60, "burst_size": burst, "queue_timeout": 0.3}
+    load = Load(redis_server.url, limit, 14, 3 * rate)
+    await load.begin()
+    await load.until(3)
+    await fault(redis_server, load)
+    await load.end()
+    # Nobody waits longer than its queue's timeout and the 0.1 s in which Redis must answer.
+    assert max(one["longest"] for one in load.done) < 0.3 + 0.1 + 0.4
+    assert all(load.between(second, second + 1) >= 0.8 * rate for second in range(13))
+    # Before the fault and from five seconds after it the limit holds for all together.
+    assert load.worst_excess(rate, 0, 3) <= burst + rate * SECONDS_OF_SLACK
+    assert load.worst_excess(rate, 10, 14) <= burst + rate * SECONDS_OF_SLACK
+    assert load.between(10, 14) <= 4 * rate + burst
+    # Without Redis each process has the limit to itself, and no more than that.
+    assert load.between(3, 10) <= PROCESSES * (rate * 7 + burst)
+    assert {one["state"] for one in load.done} == {"healthy"}
