@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
+from typing import Any
 
 from gatewright.clock import Clock
 from gatewright.errors import ConfigurationError, NotFound
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deadline import DeadlineLayer
 from gatewright.layers.embeddings import EmbeddingsLayer
+from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.plan import Fallbacks
 from gatewright.layers.routing.router import Router
 from gatewright.layers.routing.table import RoutingTable
@@ -80,6 +84,16 @@ class Assembly:
         for group in self.table.groups():
             for state in group.states:
                 state.gate = self.flow.gate_of(state.deployment)
+
+    def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> None:
+        """Set, change or remove a limit; the first one puts the layer in its place."""
+        if self.flow.limit(scope, name, config):
+            self.put_together()
+
+    def isolate(self, config: CircuitBreakerConfig, provider: str | None) -> None:
+        """Configure the breakers; the first time puts the layers in their place."""
+        if self.flow.isolate(config, provider):
+            self.put_together()
 
     def _attempt(self, deployment: Deployment) -> Handler:
         """Give the attempt stack of a deployment."""

@@ -18,7 +18,7 @@ from gatewright.layers.rate_limiter import DeploymentLimits, RateLimitConfig, Ra
 from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.state import DeploymentGate
 from gatewright.layers.routing.table import RoutingTable
-from gatewright.pipeline.events import Events
+from gatewright.pipeline.events import AttemptEnded, BreakerChanged, Events, StreamEnded
 from gatewright.pipeline.layer import Layer
 from gatewright.types.deployment import Deployment
 
@@ -56,6 +56,7 @@ class Flow:
             breakers=self._breaker_states,
             queues=self.queues,
         )
+        events.subscribe(self.health, AttemptEnded, StreamEnded, BreakerChanged)
         self._configure(config)
 
     def _configure(self, config: GatewayConfig) -> None:
@@ -66,10 +67,11 @@ class Flow:
         for model, limit in config.model_rate_limits.items():
             self.limit("model", model, limit)
 
-    def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> None:
-        """Set, change or (None) remove a limit, also for those who wait."""
+    def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> bool:
+        """Set, change or (None) remove a limit, also for those who wait; True for the first one that there is."""
         self.limiter.configure(scope, name, config)
-        self._limited = True
+        first, self._limited = not self._limited, True
+        return first
 
     def isolate(self, config: CircuitBreakerConfig, provider: str | None = None) -> bool:
         """Configure the breakers; True where there were none until now, so that the stacks have to be made anew."""
@@ -115,6 +117,10 @@ class Flow:
     def dropped(self, deployment_id: str) -> None:
         """Let go of what was kept for a deployment that is not asked any more."""
         self._limits.forget(deployment_id)
+
+    async def report(self) -> dict[str, Any]:
+        """Give the health of the gateway, its providers and its stores."""
+        return await self.health.report()
 
     def queues(self) -> dict[str, Any]:
         """Give how many calls wait, and for what."""

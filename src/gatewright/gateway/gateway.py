@@ -13,6 +13,7 @@ from gatewright.clock import MONOTONIC
 from gatewright.errors import GatewayError
 from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.config import GatewayConfig
+from gatewright.gateway.controls import FlowControls
 from gatewright.gateway.home import HomeLoop
 from gatewright.gateway.requests import CallMaker
 from gatewright.gateway.streams import GenerateStream
@@ -32,7 +33,7 @@ __all__ = ["LiteLLMGateway"]
 T = TypeVar("T")
 
 
-class LiteLLMGateway:
+class LiteLLMGateway(FlowControls):
     """Generates, embeds and streams with the models of its configuration; without one, of the environment.
 
     Safe to use from many threads and many event loops at once. Close it, or use it in `with` or `async with`, to
@@ -47,7 +48,6 @@ class LiteLLMGateway:
         self._clock = MONOTONIC
         self._events = Events()
         self._assembly = Assembly(self.config, clock=self._clock, events=self._events, providers=providers)
-        self._handle = self._assembly.handle
         self._calls = CallMaker(self.config, self._clock)
         self._under_way = UnderWay(self._assembly)
         self._home = HomeLoop(self._under_way)
@@ -165,13 +165,13 @@ class LiteLLMGateway:
     async def _begin(self, call: Call) -> Reply[Any, Any]:
         """Have a call answered up to the beginning of its reply, and tell of it."""
         self._home.check_here(call.id)
-        if not self._events.heard:
+        if not self._events.hears(CallStarted, CallSettled):
             with self._under_way.call(call.id):
-                return await self._handle(call)
+                return await self._assembly.handle(call)
         self._events.emit(CallStarted(call_id=call.id, call=call))
         try:
             with self._under_way.call(call.id):
-                reply = await self._handle(call)
+                reply = await self._assembly.handle(call)
         except Exception as error:
             self._settled(call, Outcome("failed", None, error))
             raise

@@ -30,6 +30,8 @@ EXIT_SECONDS = 2.0
 """How long the end of the process waits for connections to close."""
 MOVE_SECONDS = 2.0
 """How long an event loop that has cancelled its tasks may take to end."""
+STILL_SECONDS = 0.1
+"""How long another thread's loop may stand still before it is left."""
 
 
 class Resources(Protocol):
@@ -122,6 +124,17 @@ class HomeLoop:
                 "await generate_async, embed_async, batch_generate_async or aclose, and read streams with `async for`"
             )
 
+    def do(self, work: Callable[[], T]) -> T:
+        """Do something quick at home and give its result; where no home loop runs, here and now."""
+        loop = self.loop
+        if loop is None or not loop.is_running() or asyncio._get_running_loop() is loop:  # pyright: ignore[reportPrivateUsage]
+            return work()
+
+        async def at_home() -> T:
+            return work()
+
+        return self.run_blocking(at_home)
+
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Have `callback` run at home soon, from any thread or a finalizer; nothing happens where home is gone."""
         loop = self.loop
@@ -132,7 +145,7 @@ class HomeLoop:
     def _elsewhere(self) -> asyncio.AbstractEventLoop:
         """Give the home loop to one who is not on it; starts a thread where there is none that runs."""
         loop = self.loop
-        if loop is not None and loop.is_running():
+        if loop is not None and (loop.is_running() or self._turns_again(loop)):
             return loop
         with self._lock:
             self._check_open()
@@ -141,6 +154,15 @@ class HomeLoop:
                 self._thread = HomeThread(self, self._resources)
                 self.loop = self._thread.loop
             return self.loop
+
+    def _turns_again(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Give another thread's loop that stands still a moment: `asyncio.run` has it so between the stages of its end."""
+        until = time.monotonic() + STILL_SECONDS
+        while not loop.is_closed() and self._owner != threading.get_ident() and time.monotonic() < until:
+            if loop.is_running():
+                return True
+            time.sleep(0.001)
+        return False
 
     def _leave(self) -> None:
         """Let go of a home that is no longer there, or stands still."""

@@ -129,31 +129,42 @@ Emit = Callable[[Event], None]
 
 
 class Events:
-    """Hands every event to every subscriber; it never waits, and a subscriber's error never reaches a call."""
+    """Hands every event to its subscribers; it never waits, and a subscriber's error never reaches a call."""
 
-    __slots__ = ("_subscribers",)
+    __slots__ = ("_everything", "_subscribers")
 
     def __init__(self) -> None:
-        self._subscribers: tuple[Callable[[Event], None], ...] = ()
+        self._subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...] = ()
+        self._everything = False
 
-    def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
-        """Let `subscriber` have every event from now on; call what is returned to end it."""
-        self._subscribers = (*self._subscribers, subscriber)
+    def subscribe(self, subscriber: Callable[[Event], None], *kinds: type[Event]) -> Callable[[], None]:
+        """Let `subscriber` have the events of these kinds, or all, from now on; call what is returned to end it."""
+        entry = (subscriber, kinds or (Event,))
+        self._set((*self._subscribers, entry))
 
         def end() -> None:
-            self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
+            self._set(tuple(other for other in self._subscribers if other is not entry))
 
         return end
+
+    def _set(self, subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...]) -> None:
+        self._subscribers = subscribers
+        self._everything = any(Event in kinds for _, kinds in subscribers)
 
     @property
     def heard(self) -> bool:
         """Whether anyone subscribes: events that cost something to make need not be made for nobody."""
         return bool(self._subscribers)
 
+    def hears(self, *wanted: type[Event]) -> bool:
+        """Whether anyone subscribes to one of these kinds."""
+        return self._everything or any(kind in kinds for _, kinds in self._subscribers for kind in wanted)
+
     def emit(self, event: Event) -> None:
         """Hand an event over, synchronously."""
-        for subscriber in self._subscribers:
-            try:
-                subscriber(event)
-            except Exception:
-                log.exception("a subscriber failed on %s", type(event).__name__)
+        for subscriber, kinds in self._subscribers:
+            if isinstance(event, kinds):
+                try:
+                    subscriber(event)
+                except Exception:
+                    log.exception("a subscriber failed on %s", type(event).__name__)

@@ -1,0 +1,89 @@
+"""What can be changed and looked at while a gateway lives: limits, breakers, queues, health."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewright.errors import ConfigurationError
+from gatewright.gateway.assembly import Assembly
+from gatewright.gateway.home import HomeLoop
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.layers.circuit_breaker.registry import CircuitBreakers
+from gatewright.layers.circuit_breaker.status import CircuitBreakerStatus
+from gatewright.layers.rate_limiter import LimitStatus, QueueStatus, RateLimitConfig
+from gatewright.layers.rate_limiter.registry import Scope
+
+__all__ = ["FlowControls"]
+
+
+class FlowControls:
+    """The gateway's methods of this kind; each runs on the home loop, from wherever it is called."""
+
+    _home: HomeLoop
+    _assembly: Assembly
+
+    def configure_rate_limiting(
+        self, config: RateLimitConfig | None, tenant_id: str | None = None, model: str | None = None
+    ) -> None:
+        """Set a limit, change it (also for calls that wait) or, with None, remove it.
+
+        Without tenant and model it holds for the whole gateway; `"*"` as the tenant or the model is each of them
+        separately; both together are one tenant's use of one model.
+        """
+        if config is not None and not isinstance(config, RateLimitConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"config: expected a RateLimitConfig, got {type(config).__name__}", param="config")
+        for what, name in (("tenant_id", tenant_id), ("model", model)):
+            if name is not None and (not isinstance(name, str) or not name):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(f"{what}: expected a name that is not empty, got {name!r}", param=what)
+        if model is not None and model != "*":
+            model = self._assembly.table.find(model).name
+        scope, name = _scope(tenant_id, model)
+        self._home.do(lambda: self._assembly.limit(scope, name, config))
+
+    def configure_circuit_breaker(self, config: CircuitBreakerConfig, provider: str | None = None) -> None:
+        """Set when the breakers open and close: those of one provider, or of all that have no setting of their own."""
+        if not isinstance(config, CircuitBreakerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"config: expected a CircuitBreakerConfig, got {type(config).__name__}", param="config"
+            )
+        self._home.do(lambda: self._assembly.isolate(config, provider))
+
+    def circuit_breakers(self) -> list[CircuitBreakerStatus]:
+        """Give every breaker that there is: of each deployment that was asked since they were switched on."""
+        return self._home.do(lambda: self._breakers().status() if self._assembly.flow.breakers is not None else [])
+
+    def open_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
+        """Keep all calls away from a deployment, a provider, or everything, until it is closed or reset by hand."""
+        self._home.do(lambda: self._breakers().open(deployment_id, provider=provider))
+
+    def close_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
+        """Let calls through again."""
+        self._home.do(lambda: self._breakers().close(deployment_id, provider=provider))
+
+    def reset_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
+        """Close it and forget what it counted."""
+        self._home.do(lambda: self._breakers().reset(deployment_id, provider=provider))
+
+    def queue_status(self) -> QueueStatus:
+        """Give which calls wait, for what, at which place, and for how long still."""
+        return self._home.do(self._assembly.flow.limiter.queue_status)
+
+    def rate_limits(self) -> list[LimitStatus]:
+        """Give what is left of every limit in use."""
+        return self._home.do(self._assembly.flow.limiter.levels)
+
+    async def get_health(self) -> dict[str, Any]:
+        """Give how well the gateway, its providers and its stores are; see docs/health.md for the fields."""
+        return await self._home.run(self._assembly.flow.report)
+
+    def _breakers(self) -> CircuitBreakers:
+        breakers = self._assembly.flow.breakers
+        if breakers is None:
+            raise ConfigurationError("circuit_breaker: there are none: configure_circuit_breaker switches them on")
+        return breakers
+
+
+def _scope(tenant: str | None, model: str | None) -> tuple[Scope, Any]:
+    if tenant is None:
+        return ("global", "") if model is None else ("model", model)
+    return ("tenant", tenant) if model is None else ("tenant_model", (tenant, model))
