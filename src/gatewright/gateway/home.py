@@ -156,7 +156,7 @@ class HomeLoop:
             return self.loop
 
     def _turns_again(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Give another thread's loop that stands still a moment: `asyncio.run` has it so between the stages of its end."""
+        """Give a loop that stands still a moment: between the stages of its end `asyncio.run` has it so."""
         until = time.monotonic() + STILL_SECONDS
         while not loop.is_closed() and self._owner != threading.get_ident() and time.monotonic() < until:
             if loop.is_running():

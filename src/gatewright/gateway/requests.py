@@ -19,7 +19,7 @@ from gatewright.types.schemas import response_format_of
 
 __all__ = ["CallMaker", "MadeCall"]
 
-_OPTIONS = frozenset({"timeout", "max_retries", "fallbacks", "drop_params", "continue_streams"})
+_OPTIONS = frozenset({"timeout", "max_retries", "fallbacks", "drop_params", "continue_streams", "deduplicate"})
 _CALLER = frozenset({"session", "tags", "key_id"})
 _OWN = _OPTIONS | _CALLER
 

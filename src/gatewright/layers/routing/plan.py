@@ -148,8 +148,12 @@ class Plan:
             return
         if error.retry_after is not None and error.retryable and error.asked:
             failed.pause(now + min(error.retry_after, max(MAX_PAUSE_SECONDS, self._config.max_retry_after)))
+        if not (error.retryable and error.asked):
+            # Nothing to wait for; or its own limit was waited for already, as long as that is allowed.
+            self._failed_at[failed.deployment.id] = None
+            return
         wait = backoff(self._tries - 1, self._config, self._rng)
-        self._failed_at[failed.deployment.id] = max(now + wait, failed.free_at(now)) if error.retryable else None
+        self._failed_at[failed.deployment.id] = max(now + wait, failed.free_at(now))
 
     def _fresh(self, now: float) -> Step | None:
         """Ask a deployment that this call has not asked, at once."""
