@@ -17,7 +17,7 @@ from gatewright.layers.circuit_breaker.window import SlidingWindow
 __all__ = ["Breaker", "BreakerStatus", "Reason", "State", "Transition"]
 
 State = Literal["closed", "open", "half_open"]
-Reason = Literal["failures", "failure_rate", "probe", "probes_due", "recovered", "by_hand"]
+Reason = Literal["failures", "failure_rate", "probe", "probes_due", "recovered", "by_hand", "elsewhere"]
 REFUSED = 0
 
 
@@ -47,6 +47,9 @@ class Breaker:
 
     A pass is a number, and `0` is a refusal. It is valid until the state changes next: what calls of an earlier
     state report is too late to matter, so a straggler neither opens a breaker again nor passes for a probe.
+
+    `ask_for_probes`, if it is set, is asked before probes begin, and gives the time before which they may not: where
+    processes share their breakers, one of them probes.
     """
 
     __slots__ = (
@@ -60,9 +63,11 @@ class Breaker:
         "_open_until",
         "_openings",
         "_probes",
+        "_probes_from",
         "_random",
         "_recovered",
         "_window",
+        "ask_for_probes",
         "state",
     )
 
@@ -86,13 +91,25 @@ class Breaker:
         self._probes = 0
         self._recovered = 0
         self._last_probe_at = -math.inf
+        self._probes_from = -math.inf
+        self.ask_for_probes: Callable[[float], float] | None = None
+
+    @property
+    def open_until(self) -> float:
+        """The time until which it lets nothing through; infinity where someone opened it by hand."""
+        return self._open_until
+
+    @property
+    def openings(self) -> int:
+        """How often it opened lately."""
+        return self._openings
 
     def allow(self, now: float) -> int:
         """Give a pass for one call, or 0."""
         if self.state == "closed":
             return self._generation
         if self.state == "open":
-            if now < self._open_until:
+            if now < self._open_until or not self._may_probe(now):
                 return REFUSED
             self._change("half_open", now, "probes_due")
         if self._probes >= self._config.half_open_probes and not self._give_up_probes(now):
@@ -138,7 +155,7 @@ class Breaker:
         if self.state == "closed":
             return None
         if self.state == "open":
-            return max(now, self._open_until)
+            return max(now, self._open_until, self._probes_from)
         if self._probes < self._config.half_open_probes:
             return now
         return max(now, self._last_probe_at + self._config.probe_timeout)
@@ -157,6 +174,25 @@ class Breaker:
         self._close(now, "by_hand")
         self._openings = 0
         self._closed_at = -math.inf
+
+    def open_elsewhere(self, until: float, openings: int, now: float) -> None:
+        """Follow another process, in which it opened until then, for so many times lately."""
+        self._open_until = max(self._open_until, until)
+        self._openings = max(self._openings, openings)
+        if self.state != "open":
+            self._change("open", now, "elsewhere")
+
+    def close_elsewhere(self, now: float) -> None:
+        """Follow another process, in which it closed."""
+        self._close(now, "elsewhere")
+
+    def probe_from(self, time: float) -> None:
+        """Let no probe go before `time`, or none but for what is known otherwise where that is over."""
+        self._probes_from = time
+
+    def is_probing(self, now: float, idle_for: float) -> bool:
+        """Whether it is half open, and a probe is under way or went within so many seconds."""
+        return self.state == "half_open" and (self._probes > 0 or now - self._last_probe_at < idle_for)
 
     def change(self, config: CircuitBreakerConfig) -> None:
         """Apply another configuration; the state stays, the sliding window starts anew if its length changed."""
@@ -205,8 +241,13 @@ class Breaker:
         self._open_until = max(self._open_until, now + min(seconds, config.longest_open_time))
         self._change("open", now, reason)
 
+    def _may_probe(self, now: float) -> bool:
+        if self.ask_for_probes is not None and now >= self._probes_from:
+            self._probes_from = self.ask_for_probes(now)
+        return now >= self._probes_from
+
     def _close(self, now: float, reason: Reason) -> None:
-        self._open_until = -math.inf
+        self._open_until = self._probes_from = -math.inf
         self._closed_at = now
         self._limited_since = None
         self._window.clear()

@@ -23,7 +23,7 @@ VERDICT_EXPECTED = 1.0
 class DeploymentBreaker:
     """Routing's gate and the layer's judge of one deployment; on the home loop only."""
 
-    __slots__ = ("__weakref__", "_clock", "_events", "_waiting", "breaker", "deployment_id", "provider")
+    __slots__ = ("__weakref__", "_clock", "_events", "_waiting", "breaker", "deployment_id", "on_change", "provider")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class DeploymentBreaker:
         self._clock = clock
         self._events = events
         self._waiting: set[asyncio.Future[None]] = set()
+        self.on_change: Callable[[DeploymentBreaker, Transition], None] | None = None
 
     def free_at(self, now: float) -> float:
         """Give the time from which a call may be tried: `now` where it would be let through at once."""
@@ -71,19 +72,19 @@ class DeploymentBreaker:
         """Say that the call with this pass was answered."""
         self.breaker.record_success(permit, self._clock.now())
         if self._waiting:
-            self._wake()
+            self.wake()
 
     def failed(self, permit: int, error: BaseException) -> None:
         """Say that the call with this pass failed."""
         self.breaker.record_failure(permit, error, self._clock.now())
         if self._waiting:
-            self._wake()
+            self.wake()
 
     def given_up(self, permit: int) -> None:
         """Say that the call with this pass ended without a verdict."""
         self.breaker.probe_abandoned(permit)
         if self._waiting:
-            self._wake()
+            self.wake()
 
     def settled(self, permit: int, outcome: Outcome[object]) -> None:
         """Say how the stream of the call with this pass ended; one that its reader left says nothing."""
@@ -120,9 +121,12 @@ class DeploymentBreaker:
                 open_for=None if until is None or until == math.inf else until - transition.at,
             )
         )
-        self._wake()
+        if self.on_change is not None:
+            self.on_change(self, transition)
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have those who wait look again."""
         waiting, self._waiting = self._waiting, set()
         for changed in waiting:
             # One whose loop was closed under it has nobody left to wake.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from gatewright.clock import Clock
@@ -15,6 +16,9 @@ from gatewright.pipeline.events import Events
 from gatewright.types.configuration import nearest
 from gatewright.types.deployment import Deployment
 
+if TYPE_CHECKING:
+    from gatewright.layers.circuit_breaker.shared import SharedBreakers
+
 __all__ = ["CircuitBreakers"]
 
 
@@ -22,7 +26,7 @@ class CircuitBreakers:
     """Keeps a breaker for as long as someone uses it; on the home loop only.
 
     A configuration of a provider's own stands before the one for all. What a hand does to a whole provider holds for
-    its deployments that are asked for later, too.
+    its deployments that are asked for later, too. `shared` tells other processes, and hears from them.
     """
 
     def __init__(
@@ -32,8 +36,10 @@ class CircuitBreakers:
         clock: Clock,
         events: Events,
         random: Callable[[], float] = random.random,
+        shared: SharedBreakers | None = None,
     ) -> None:
         self._config = _checked(config)
+        self._shared = shared
         self._of_provider: dict[str, CircuitBreakerConfig] = {}
         self._opened_providers: set[str] = set()
         self._clock = clock
@@ -54,6 +60,8 @@ class CircuitBreakers:
                 events=self._events,
                 random=self._random,
             )
+            if self._shared is not None:
+                self._shared.add(guard)
             if deployment.provider in self._opened_providers:
                 guard.breaker.open_by_hand(self._clock.now())
         return guard
