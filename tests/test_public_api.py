@@ -107,6 +107,9 @@ def test_using_the_gateway_imports_no_other_lane() -> None:
 
 
 def test_src_core_is_importable_from_anywhere(tmp_path: object) -> None:
-    code = "import gatewright; from src.core.litellm_gateway import create_gateway as a; assert a is gatewright.create_gateway"
+    code = (
+        "import gatewright; from src.core.litellm_gateway import create_gateway; "
+        "assert create_gateway is gatewright.create_gateway"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=str(tmp_path), timeout=60)
     assert run.returncode == 0, run.stderr
