@@ -11,6 +11,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar
 from gatewright.errors import CallCancelled, GatewayError
 from gatewright.pipeline.fold import Fold
 from gatewright.pipeline.settling import Ending, Outcome, Settled, call_settled
+from gatewright.types.limits import ProviderLimits
 
 __all__ = ["Fold", "Outcome", "Reply", "Settled"]
 
@@ -49,6 +50,7 @@ class Reply(Generic[C, V]):
         "_whole",
         "attempts",
         "cached",
+        "limits",
         "on_failure",
         "outcome",
     )
@@ -69,6 +71,7 @@ class Reply(Generic[C, V]):
         self.outcome: Outcome[V] | None = None
         self.attempts = 1
         self.cached = False
+        self.limits: ProviderLimits | None = None
         # Words the error with which reading fails, given what was read until then.
         self.on_failure: Callable[[BaseException, V], BaseException] | None = None
 

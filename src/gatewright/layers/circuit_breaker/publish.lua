@@ -25,6 +25,8 @@ for i = 1, #all, 2 do
   local _, other_until, _, written = struct.unpack('<dddd', all[i + 1])
   if other_until == 0 and written < now - 60 then redis.call('HDEL', KEYS[1], all[i]) end
 end
+-- A version is never used again, also after a flush.
+redis.call('SET', KEYS[2], string.format('%.0f', now * 1000), 'NX')
 version = redis.call('INCR', KEYS[2])
 redis.call('HSET', KEYS[1], ARGV[1], struct.pack('<dddd', version, open_until, openings, now))
 -- One that somebody opened by hand is remembered for as long as anybody says so.

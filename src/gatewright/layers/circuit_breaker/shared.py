@@ -59,7 +59,6 @@ class SharedBreakers:
         self._guards: WeakValueDictionary[str, DeploymentBreaker] = WeakValueDictionary()
         self._known: dict[str, _Known] = {}
         self._version = 0.0
-        self._following = False
         self._timer: asyncio.TimerHandle | None = None
         self._process = os.urandom(16)
         self._turns = ProbeTurns(store, TURN, self._process, clock)
@@ -120,16 +119,24 @@ class SharedBreakers:
             return
         times, *entries = cast("list[bytes]", reply)
         there, version = _TIMES.unpack(times)
-        if version < self._version:
-            # Redis was emptied: what is still open is told again at the next look.
-            self._known.clear()
+        if version == self._version:
+            return
         self._version = version
-        for name, packed in zip(entries[::2], entries[1::2], strict=True):
-            self._learn(name.decode(), _ENTRY.unpack_from(packed), there)
+        names = [name.decode() for name in entries[::2]]
+        # What Redis has no more was closed long ago, or forgotten: then what is open is told again at the next look.
+        gone = [name for name in self._known if name not in names]
+        for name in gone:
+            if not version or self._known[name].version <= version:
+                del self._known[name]
+        for name, packed in zip(names, entries[1::2], strict=True):
+            self._learn(name, _ENTRY.unpack_from(packed), there)
 
     def _learn(self, deployment_id: str, entry: tuple[float, float, float], there: float) -> None:
-        """Take note of what Redis has; `there` is the time on its clock."""
+        """Take note of what Redis has, unless newer is known; `there` is the time on its clock."""
         version, open_until, openings = entry
+        known = self._known.get(deployment_id)
+        if known is not None and version <= known.version:
+            return
         until = self._now() + open_until - there if open_until else None
         known = self._known[deployment_id] = _Known(version, until, int(openings))
         guard = self._guards.get(deployment_id)
@@ -138,19 +145,15 @@ class SharedBreakers:
 
     def _follow(self, guard: DeploymentBreaker, known: _Known) -> None:
         breaker, now = guard.breaker, self._now()
-        self._following = True
-        try:
-            if known.open_until is None:
-                if breaker.state != "closed":
-                    breaker.close_elsewhere(now)
-            elif breaker.state == "closed" or known.open_until > now:
-                breaker.open_elsewhere(known.open_until, known.openings, now)
-        finally:
-            self._following = False
+        if known.open_until is None:
+            if breaker.state != "closed":
+                breaker.close_elsewhere(now)
+        elif breaker.state == "closed" or known.open_until > now:
+            breaker.open_elsewhere(known.open_until, known.openings, now)
 
     def _changed(self, guard: DeploymentBreaker, transition: Transition) -> None:
         self.start()
-        if self._following or transition.after == "half_open":
+        if transition.reason == "elsewhere" or transition.after == "half_open":
             return
         by_hand = transition.reason == "by_hand"
         self._publish(guard, b"open" if transition.after == "open" else b"force" if by_hand else b"close")

@@ -76,8 +76,8 @@ class DeploymentLimitLayer:
             self._obey(error)
             meter.settle_failed(permit, call, error)
             raise
-        if (left := getattr(reply, "limits", None)) is not None:
-            limiter.correct(self._id, left)
+        if reply.limits is not None:
+            limiter.correct(self._id, reply.limits)
         reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
         return reply
 

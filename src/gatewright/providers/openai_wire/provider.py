@@ -16,6 +16,7 @@ from gatewright.providers.openai_wire.answers import choices_of, chunks_of_event
 from gatewright.providers.openai_wire.errors import error_of
 from gatewright.providers.openai_wire.payload import Payloads
 from gatewright.providers.openai_wire.shapes import EmbeddingsBody, EventBody, WholeBody
+from gatewright.providers.openai_wire.signals import limits_of
 from gatewright.providers.openai_wire.sse import EventStream
 from gatewright.types.deployment import Deployment
 from gatewright.types.estimates import estimated_usage
@@ -53,6 +54,8 @@ class OpenAIWire:
         )
         self._payloads = Payloads(deployment, self._spec, drop_unsupported=drop_unsupported)
         self._urls = {style: self._payloads.url(path) for style, path in _PATHS.items()}
+        # Only a limit of our own can be corrected by what the provider says is left.
+        self._limited = deployment.rpm is not None or deployment.tpm is not None
         self._embed_url = self._payloads.url("/embeddings")
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
@@ -63,9 +66,12 @@ class OpenAIWire:
         headers, body = self._payloads.generation(request, stream=call.stream, drop=call.options.drop_params)
         response = await self._http.post(self._urls[request.style], headers, body, self._timeouts)
         if call.stream and response.status == 200 and not _is_json(response):
-            return await self._begin(response, request)
-        answer = self._answer(await self._body(response), request)
-        return Reply.whole(answer, chunks_of)
+            reply = await self._begin(response, request)
+        else:
+            reply = Reply.whole(self._answer(await self._body(response), request), chunks_of)
+        if self._limited:
+            reply.limits = limits_of(response.headers)
+        return reply
 
     async def aclose(self) -> None:
         """Nothing to let go of: the client is the gateway's."""

@@ -1,0 +1,5 @@
+"""The rate limiter's configuration, by the SDK's path."""
+
+from gatewright.layers.rate_limiter import RateLimitConfig
+
+__all__ = ["RateLimitConfig"]

@@ -1,0 +1,1 @@
+"""Utilities, by the SDK's path."""
