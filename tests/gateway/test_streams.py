@@ -345,7 +345,7 @@ def test_for_after_async_for_says_what_to_do(gateway_of: Any, upstream: Any) -> 
         loop = asyncio.new_event_loop()
         loop.run_until_complete(begin())
         stream._ready.clear()
-        with pytest.raises(RuntimeError, match="began in `async for`: go on there"):
+        with pytest.raises(RuntimeError, match="began in `async for`, on a loop of its own: go on there"):
             next(stream)
         loop.run_until_complete(stream.aclose())
         gateway.close()

@@ -12,6 +12,8 @@ from gatewright.errors import ConfigurationError, NotFound
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
+from gatewright.health.checks import ActiveChecks
+from gatewright.health.probes import probe_of
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deadline import DeadlineLayer
 from gatewright.layers.embeddings import EmbeddingsLayer
@@ -20,6 +22,7 @@ from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.plan import Fallbacks
 from gatewright.layers.routing.router import Router
 from gatewright.layers.routing.table import RoutingTable
+from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Handler, Layer, stack
 from gatewright.providers.http.base import Timeouts
@@ -48,6 +51,7 @@ class Assembly:
         for name, value in config.environment.items():
             os.environ.setdefault(name, value.get_secret_value())
         rng = rng or random.Random()
+        self._clock = clock
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
@@ -75,12 +79,15 @@ class Assembly:
         self._outer: list[Layer] = [DeadlineLayer(clock)]
         self._inner: list[Layer] = [EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]
         self.handle: Handler = self._router
+        self._checks = self.flow.check_idle(config, self._probe) if config.health_checks.enabled else None
         self.put_together()
 
     def put_together(self) -> None:
         """Make the stacks, anew where a part was switched on while the gateway lives."""
         self._attempts.clear()
         self.handle = stack([*self._outer, *self.flow.call_layers(), *self._inner], self._router)
+        if self._checks is not None:
+            self.handle = _watched(self._checks, self.handle)
         for group in self.table.groups():
             for state in group.states:
                 state.gate = self.flow.gate_of(state.deployment)
@@ -105,6 +112,13 @@ class Assembly:
             self._attempts[deployment.id] = handler
         return handler
 
+    async def _probe(self, deployment: Deployment) -> None:
+        """Ask a deployment the cheapest question: for one token, or for one vector."""
+        call = probe_of(deployment, self._clock.now())
+        reply = await self._attempt(deployment)(call)
+        async with reply:
+            await reply.value()
+
     def _drop(self, deployment_id: str) -> None:
         self._attempts.pop(deployment_id, None)
         self.lanes.forget(deployment_id)
@@ -112,11 +126,15 @@ class Assembly:
 
     async def aclose(self) -> None:
         """Close what is bound to the running loop; what is asked for again is opened anew."""
+        if self._checks is not None:
+            await self._checks.aclose()
         await self.flow.aclose()
         await self.lanes.aclose()
 
     def abandon(self) -> None:
         """Let go of what is bound to a loop that is gone."""
+        if self._checks is not None:
+            self._checks.abandon()
         self.flow.abandon()
         self.lanes.abandon()
 
@@ -131,6 +149,16 @@ class Assembly:
     def embed_limit(self, model: str) -> int:
         """Give how many inputs one request to any deployment of `model` may have."""
         return min(self.lanes.embed_limit(state.deployment) for state in self.table.find(model).states)
+
+
+def _watched(checks: ActiveChecks, handler: Handler) -> Handler:
+    """Have the first call on an event loop begin the checks there."""
+
+    def handle(call: Call, /) -> Any:
+        checks.start()
+        return handler(call)
+
+    return handle
 
 
 def _lanes(config: GatewayConfig, providers: Mapping[str, ProviderFactory] | None) -> Lanes:

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from gatewright.health.config import HealthConfig
+from gatewright.health.config import ActiveCheckConfig, HealthConfig
 from gatewright.layers.batching.config import BatchingConfig
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deduplication.config import DeduplicationConfig
@@ -130,6 +130,7 @@ class GatewayConfig(Config):
     deduplication: DeduplicationConfig = DeduplicationConfig(enabled=False)
     batching: BatchingConfig = BatchingConfig(enabled=False)
     health: HealthConfig = HealthConfig()
+    health_checks: ActiveCheckConfig = ActiveCheckConfig()
     http: HttpConfig = HttpConfig()
     simulator: dict[str, Any] = {}
     environment: dict[str, SecretStr] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from gatewright.clock import Clock
 from gatewright.gateway.config import GatewayConfig
 from gatewright.health import HealthMonitor
+from gatewright.health.checks import ActiveChecks, Probe
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
@@ -66,6 +67,17 @@ class Flow:
             self.limit("tenant", tenant, limit)
         for model, limit in config.model_rate_limits.items():
             self.limit("model", model, limit)
+
+    def check_idle(self, config: GatewayConfig, probe: Probe) -> ActiveChecks:
+        """Make the active checks of deployments that nobody asks."""
+        return ActiveChecks(
+            config.health_checks,
+            probe,
+            deployments=self._deployments,
+            needs_check=self.health.needs_check,
+            told=self.health.checked,
+            clock=self._clock,
+        )
 
     def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> bool:
         """Set, change or (None) remove a limit, also for those who wait; True for the first one that there is."""

@@ -46,8 +46,7 @@ class GenerateStream:
         self._reading = threading.Lock()
         self._ready: deque[Chunk] = deque()
         self._said: list[str] = []
-        self._begun = False
-        self._over = False
+        self._begun = self._over = False
         self._response: GenerateResponse | None = None
 
     @property
@@ -191,9 +190,7 @@ class GenerateStream:
             self._place = place
         elif self._place is not place:
             self._reading.release()
-            began = "in a blocking `for`" if self._place is _BLOCKING else "in `async for` on another event loop"
-            if self._place is not _BLOCKING and place is _BLOCKING:
-                began = "in `async for`"
+            began = "in a blocking `for`" if self._place is _BLOCKING else "in `async for`, on a loop of its own"
             raise RuntimeError(f"the reading of this stream began {began}: go on there, or ask for another stream")
 
     async def _more_at_home(self) -> bool:
