@@ -24,19 +24,21 @@ def free_port() -> int:
 class RedisServer:
     """A redis-server process that can be paused, killed, started again and asked."""
 
-    def __init__(self, program: str, directory: Path, *options: str) -> None:
+    def __init__(self, program: str, directory: Path, *options: str, config: Path | None = None) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._program = program
         self._directory = directory
         self._options = options
+        self._sentinel = [] if config is None else [str(config), "--sentinel"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        fixed = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--appendonly", "no"]
-        self.process = subprocess.Popen(
-            [self._program, *fixed, "--save", "", *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-        )
+        command = [self._program, *self._sentinel, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(self._directory)]
+        if not self._sentinel:
+            command += ["--appendonly", "no", "--save", ""]
+        self.process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         self._wait_until_it_answers()
 
     def kill(self) -> None:
@@ -102,13 +104,13 @@ def redis_program() -> str:
 
 @pytest.fixture
 def start_redis(redis_program: str, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
-    """Give what starts a server with these options; all are stopped at the end."""
+    """Give what starts a server with these options, or a sentinel with a file; all are stopped at the end."""
     servers: list[RedisServer] = []
 
-    def start(*options: str) -> RedisServer:
+    def start(*options: str, config: Path | None = None) -> RedisServer:
         directory = tmp_path / f"redis-{len(servers)}"
         directory.mkdir()
-        server = RedisServer(redis_program, directory, *options)
+        server = RedisServer(redis_program, directory, *options, config=config)
         servers.append(server)
         server.start()
         return server

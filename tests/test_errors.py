@@ -150,3 +150,12 @@ def test_named_secrets_are_hidden_whatever_they_look_like() -> None:
 )
 def test_ordinary_words_and_identifiers_are_left_alone(prose: str) -> None:
     assert redact(prose) == prose
+
+
+def test_a_batchs_error_that_stands_among_its_own_results_can_be_pickled() -> None:
+    error = RateLimited("busy", retry_after=2.0)
+    error.results = ["fine", error]
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, RateLimited)
+    assert again.retry_after == 2.0
+    assert again.results is not None and again.results[1] is again

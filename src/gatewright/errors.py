@@ -109,7 +109,8 @@ class GatewayError(Exception):
         return f"{self.message} [{where}]" if where else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.message, dict(self.__dict__)))
+        # The state comes apart, after the error itself: a batch's error stands among its own results.
+        return (_rebuild, (type(self), self.message), dict(self.__dict__))
 
     def copy_for(self, request_id: str) -> Self:
         """Give the error once more, for another caller who shares it: traceback and request id are one caller's."""
@@ -123,10 +124,9 @@ class GatewayError(Exception):
         return {"message": str(self), "type": type(self).__name__, "code": self.code, "param": self.param}
 
 
-def _rebuild(cls: type[GatewayError], message: str, state: dict[str, Any]) -> GatewayError:
+def _rebuild(cls: type[GatewayError], message: str) -> GatewayError:
     error = cls.__new__(cls)
     Exception.__init__(error, message)
-    error.__dict__.update(state)
     return error
 
 

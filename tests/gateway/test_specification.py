@@ -66,4 +66,4 @@ def test_the_examples_run_as_they_are_written(
     assert [len(vector) for vector in names["embeddings"]] == [2, 2]
     assert capsys.readouterr().out == "0 1 2 "
     assert names["texts"] == ["What is AI?", "What is ML?"]
-    assert {request["model"] for request in upstream.requests} == {"gpt-4"}
+    assert {request["model"] for request in upstream.requests} == {"gpt-4", "text-embedding-3-small"}

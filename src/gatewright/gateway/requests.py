@@ -12,6 +12,7 @@ from gatewright.clock import Clock
 from gatewright.errors import BadRequest
 from gatewright.gateway.config import GatewayConfig
 from gatewright.pipeline.call import Call, CallOptions, new_id
+from gatewright.providers.catalogue import USUAL_EMBEDDINGS, provider_name
 from gatewright.types.caller import ANONYMOUS, Caller
 from gatewright.types.messages import messages_of
 from gatewright.types.requests import EmbedRequest, GenerateRequest, Message
@@ -37,6 +38,7 @@ class CallMaker:
     def __init__(self, config: GatewayConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._usual_embedding = _usual_embedding(config)
 
     def generation(
         self,
@@ -79,7 +81,7 @@ class CallMaker:
     ) -> Call:
         """Make a call for vectors; one text is a list of one."""
         own = self._own(params)
-        default = self._config.default_embedding_model or self._config.default_model
+        default = self._config.default_embedding_model or self._usual_embedding or self._config.default_model
         request = EmbedRequest(
             model=self._model(model, default, "default_embedding_model"),
             inputs=_inputs(texts),
@@ -122,6 +124,13 @@ class CallMaker:
             stream=stream,
             **options,
         )
+
+
+def _usual_embedding(config: GatewayConfig) -> str | None:
+    """Give the usual model for vectors of the first provider that has one: a default model for text gives none."""
+    named = map(provider_name, config.providers)
+    usual = (f"{name}/{USUAL_EMBEDDINGS[name]}" for name in named if name in USUAL_EMBEDDINGS)
+    return next(usual, None)
 
 
 def _caller(tenant_id: str | None, user: Any, own: Mapping[str, Any]) -> Caller:

@@ -6,7 +6,15 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["KEY_VARIABLES", "WIRE_PROVIDERS", "WireSpec", "key_variables", "provider_name", "wire_spec"]
+__all__ = [
+    "KEY_VARIABLES",
+    "USUAL_EMBEDDINGS",
+    "WIRE_PROVIDERS",
+    "WireSpec",
+    "key_variables",
+    "provider_name",
+    "wire_spec",
+]
 
 
 class WireSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +214,18 @@ KEY_VARIABLES: dict[str, tuple[str, ...]] = {
     "watsonx": ("WATSONX_APIKEY", "WATSONX_API_KEY"),
     "azure_ai": ("AZURE_AI_API_KEY",),
 } | {spec.name: spec.keys for spec in WIRE_PROVIDERS.values() if spec.keys}
+
+
+# What is asked for vectors where nobody said which model: the providers' own first choice in their documentation.
+USUAL_EMBEDDINGS: dict[str, str] = {
+    "openai": "text-embedding-3-small",
+    "mistral": "mistral-embed",
+    "cohere": "embed-v4.0",
+    "cohere_chat": "embed-v4.0",
+    "gemini": "gemini-embedding-001",
+    "voyage": "voyage-3.5",
+    "local": "minilm-l6-v2",
+}
 
 
 def provider_name(name: str) -> str:

@@ -14,8 +14,9 @@ if before then version, open_until, openings = struct.unpack('<ddd', before) end
 local unheard_of = version > tonumber(ARGV[5]) and open_until > 0
 
 if ARGV[2] == 'open' then
+  -- One that had closed counts anew where this process does.
+  openings = math.max(open_until > 0 and openings or 0, tonumber(ARGV[4]))
   open_until = math.max(open_until, now + tonumber(ARGV[3]))
-  openings = math.max(openings, tonumber(ARGV[4]))
 elseif ARGV[2] == 'force' or not unheard_of then
   open_until, openings = 0, tonumber(ARGV[4])
 end
@@ -29,9 +30,9 @@ end
 redis.call('SET', KEYS[2], string.format('%.0f', now * 1000), 'NX')
 version = redis.call('INCR', KEYS[2])
 redis.call('HSET', KEYS[1], ARGV[1], struct.pack('<dddd', version, open_until, openings, now))
--- One that somebody opened by hand is remembered for as long as anybody says so.
-local keep = open_until == math.huge and 86400 or math.max(0, open_until - now) + 3600
+-- One that somebody opened by hand is remembered for a month.
+local keep = open_until == math.huge and 2592000 or math.max(0, open_until - now) + 3600
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(keep * 1000, redis.call('PTTL', KEYS[1]))))
-redis.call('PEXPIRE', KEYS[2], '604800000')
+redis.call('PEXPIRE', KEYS[2], '2678400000')
 if redis.call('GET', KEYS[3]) == ARGV[6] then redis.call('DEL', KEYS[3]) end
 return struct.pack('<ddddd', now, version, version, open_until, openings)
