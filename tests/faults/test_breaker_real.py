@@ -109,7 +109,7 @@ class Load:
     async def until(self, came, seconds=30):
         """Wait for `came()`, under the load."""
         async with asyncio.timeout(seconds):
-            while not came():  # noqa: ASYNC110 - what is waited for is told by several events at once
+            while not came():
                 await asyncio.sleep(0.01)
 
 

@@ -45,7 +45,7 @@ class Patient:
         try:
             if call.stream:
                 return await Reply.begin(self._stream(), AnswerFold(provider="own", model="m"))
-            while not self.release.is_set():  # noqa: ASYNC110
+            while not self.release.is_set():
                 await asyncio.sleep(0.002)
             if isinstance(call.request, EmbedRequest):
                 vectors = [[float(len(text)), 1.0] for text in call.request.inputs]
@@ -64,7 +64,7 @@ class Patient:
         ended = False
         try:
             for place in range(self.chunks):
-                while (place or self.first_chunk_waits) and not self.release.is_set():  # noqa: ASYNC110
+                while (place or self.first_chunk_waits) and not self.release.is_set():
                     await asyncio.sleep(0.002)
                 self.given += 1
                 yield [Chunk(text=f"{place} ")]

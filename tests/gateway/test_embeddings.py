@@ -67,7 +67,7 @@ class Pieces:
         self.most = max(self.most, self.under_way)
         try:
             if "bad" in call.embedding.inputs:
-                while self.under_way < 3:  # noqa: ASYNC110
+                while self.under_way < 3:
                     await asyncio.sleep(0)
                 raise AuthenticationFailed("no")
             await self.wait.wait()

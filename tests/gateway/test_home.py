@@ -146,7 +146,7 @@ def test_blocking_calls_from_another_running_loop_are_allowed(gateway_of: Any, u
 def test_cancelling_from_another_loop_reaches_the_upstream(gateway_of: Any, upstream: Any, until: Any) -> None:
     async def cancel() -> None:
         task = asyncio.create_task(gateway.generate_async("hang"))
-        while not any("hang" in str(request) for request in upstream.requests):  # noqa: ASYNC110
+        while not any("hang" in str(request) for request in upstream.requests):
             await asyncio.sleep(0.002)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -216,7 +216,7 @@ def test_a_call_begins_anew_where_home_ends_under_it(
         await gateway._home.arrive()
         thread = threading.Thread(target=(lambda: asyncio.run(ask())) if awaited else ask_blocking)
         thread.start()
-        while not patient.started:  # noqa: ASYNC110
+        while not patient.started:
             await asyncio.sleep(0.002)
         return thread
 
@@ -244,7 +244,7 @@ def test_a_stream_that_has_begun_ends_with_its_home(gateway_of: Any, patient: An
         await gateway._home.arrive()
         thread = threading.Thread(target=read)
         thread.start()
-        while not patient.given:  # noqa: ASYNC110
+        while not patient.given:
             await asyncio.sleep(0.002)
         await asyncio.sleep(0.05)
         return thread

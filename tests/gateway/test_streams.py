@@ -223,7 +223,7 @@ def test_closing_a_stream_in_async_code(gateway_of: Any, upstream: Any, until: A
                 await stream.aclose()
         assert [text async for text in stream] == []
         await stream.aclose()
-        while not upstream.cut:  # noqa: ASYNC110
+        while not upstream.cut:
             await asyncio.sleep(0.002)
 
     gateway = gateway_of(upstream)
@@ -270,7 +270,7 @@ def test_cancelling_the_reader_reaches_the_provider(gateway_of: Any, patient: An
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        while not patient.cancelled:  # noqa: ASYNC110
+        while not patient.cancelled:
             await asyncio.sleep(0.002)
         assert [text async for text in stream] == []
 

@@ -102,6 +102,6 @@ async def _at_home(gateway: Any) -> list[int]:
             loop = asyncio.get_running_loop()
             work = [loop.run_in_executor(pool, Worker(gateway, seed).run) for seed in range(THREADS)]
             answered = list(await asyncio.gather(*work))
-        while await _tasks():  # noqa: ASYNC110
+        while await _tasks():
             await asyncio.sleep(0.005)
     return answered

@@ -63,14 +63,14 @@ async def processes(redis_server):
 
 async def until(condition, seconds=3.0):
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another process
+        while not condition():
             await asyncio.sleep(0.01)
 
 
 async def probe(one):
     """Ask until a probe may go, as calls do."""
     async with asyncio.timeout(3.0):
-        while not (permit := one.allow()):  # noqa: ASYNC110 - what is waited for is another process
+        while not (permit := one.allow()):
             await asyncio.sleep(0.02)
     return permit
 

@@ -24,7 +24,7 @@ async def store(redis_server):
 
 async def eventually(condition, seconds=5.0):
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another process
+        while not condition():
             await asyncio.sleep(0.01)
 
 

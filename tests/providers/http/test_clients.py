@@ -241,7 +241,7 @@ async def test_a_stream_of_http2_that_is_closed_early_is_reset(second: Http2Upst
 async def test_a_call_of_http2_that_is_cancelled_is_reset(second: Http2Upstream, httpx: HttpxClient):
     second.silent = True
     task = asyncio.create_task(text(httpx, second.url, stream=True))
-    while not second.bodies:  # noqa: ASYNC110 - the server of this test has no event for it
+    while not second.bodies:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     task.cancel()
