@@ -130,7 +130,7 @@ def sentinel(start_redis, tmp_path):
 
 
 async def test_a_replica_that_takes_over_is_found(sentinel):
-    master, _, watching = sentinel
+    master, replica, watching = sentinel
     store = RedisStore(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{watching.port}/shared")
     ledger, mine = SharedLedger(store), limits()
     await store.open()
@@ -144,5 +144,6 @@ async def test_a_replica_that_takes_over_is_found(sentinel):
         await asyncio.sleep(0.05)
     assert store.status().state == "healthy"
     assert store.status().outages == 1
+    assert b"role:master" in replica.ask("INFO", "replication")
     ledger.close()
     await store.aclose()

@@ -2,10 +2,11 @@
 
 import asyncio
 import math
+import os
 import uuid
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gatewright.clock import MONOTONIC
@@ -123,7 +124,15 @@ class Both:
 
 
 @given(st.tuples(configs, configs, configs, configs), st.lists(steps, max_size=25))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(
+    ({}, {}, {}, {"tokens_per_minute": SLOW, "burst_tokens": 2}),
+    [("reserve", 1, {3}), ("correct", 3, 0), ("settle", 0, 0), ("reserve", 2, {3})],
+)
+@settings(
+    max_examples=int(os.environ.get("REDIS_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_memory_and_redis_decide_the_same(redis_server, all_configs, actions):
     async def play():
         process = Process(redis_server, namespace=uuid.uuid4().hex)

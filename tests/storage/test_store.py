@@ -1,4 +1,5 @@
 import asyncio
+import subprocess
 
 import pytest
 
@@ -127,6 +128,28 @@ async def test_a_unix_socket_and_a_database_of_its_own(start_redis, tmp_path):
     assert await run(store, ECHO, b"x") == b"x"
     assert await run(store, Script("return redis.call('CLIENT', 'INFO')")) is not None
     await store.aclose()
+
+
+@pytest.fixture
+def own_certificate(tmp_path):
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_tls_is_verified(start_redis, own_certificate, unused_tcp_port):
+    key, certificate = own_certificate
+    files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate)
+    start_redis("--tls-port", str(unused_tcp_port), "--tls-auth-clients", "no", *files)
+    right = RedisStore(f"rediss://127.0.0.1:{unused_tcp_port}?ssl_ca_certs={certificate}")
+    wrong = RedisStore(f"rediss://127.0.0.1:{unused_tcp_port}")
+    await right.open()
+    await wrong.open()
+    assert await run(right, ECHO, b"x") == b"x"
+    assert "SSLCertVerificationError" in str(wrong.status().last_error)
+    await right.aclose()
+    await wrong.aclose()
 
 
 def test_it_moves_to_another_loop(redis_server):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gatewright.errors import ConfigurationError
 from gatewright.gateway.assembly import Assembly
+from gatewright.gateway.config import GatewayConfig
+from gatewright.gateway.deployments import LOCAL_PROVIDERS
+from gatewright.gateway.flow import model_named
 from gatewright.gateway.home import HomeLoop
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.registry import CircuitBreakers
 from gatewright.layers.circuit_breaker.status import CircuitBreakerStatus
 from gatewright.layers.rate_limiter import LimitStatus, QueueStatus, RateLimitConfig
 from gatewright.layers.rate_limiter.registry import Scope
+from gatewright.llmops.pricing import catalogue
+from gatewright.providers.catalogue import KEY_VARIABLES, provider_name
+from gatewright.types.configuration import nearest
 
 __all__ = ["FlowControls"]
 
@@ -19,6 +26,7 @@ __all__ = ["FlowControls"]
 class FlowControls:
     """The gateway's methods of this kind; each runs on the home loop, from wherever it is called."""
 
+    config: GatewayConfig
     _home: HomeLoop
     _assembly: Assembly
 
@@ -32,13 +40,14 @@ class FlowControls:
         """
         if config is not None and not isinstance(config, RateLimitConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"config: expected a RateLimitConfig, got {type(config).__name__}", param="config")
-        for what, name in (("tenant_id", tenant_id), ("model", model)):
-            if name is not None and (not isinstance(name, str) or not name):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ConfigurationError(f"{what}: expected a name that is not empty, got {name!r}", param=what)
-        if model is not None and model != "*":
-            model = self._assembly.table.find(model).name
-        scope, name = _scope(tenant_id, model)
-        self._home.do(lambda: self._assembly.limit(scope, name, config))
+        _check_name("tenant_id", tenant_id)
+        _check_name("model", model)
+
+        def limit() -> None:
+            name = None if model is None else model_named(self._assembly.table, model, "model")
+            self._assembly.limit(*_scope(tenant_id, name), config)
+
+        self._home.do(limit)
 
     def configure_circuit_breaker(self, config: CircuitBreakerConfig, provider: str | None = None) -> None:
         """Set when the breakers open and close: those of one provider, or of all that have no setting of their own."""
@@ -46,7 +55,8 @@ class FlowControls:
             raise ConfigurationError(
                 f"config: expected a CircuitBreakerConfig, got {type(config).__name__}", param="config"
             )
-        self._home.do(lambda: self._assembly.isolate(config, provider))
+        _check_name("provider", provider)
+        self._home.do(lambda: self._assembly.isolate(config, self._known_provider(provider)))
 
     def circuit_breakers(self) -> list[CircuitBreakerStatus]:
         """Give every breaker that there is: of each deployment that was asked since they were switched on."""
@@ -54,15 +64,15 @@ class FlowControls:
 
     def open_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Keep all calls away from a deployment, a provider, or everything, until it is closed or reset by hand."""
-        self._home.do(lambda: self._breakers().open(deployment_id, provider=provider))
+        self._by_hand(CircuitBreakers.open, deployment_id, provider)
 
     def close_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let calls through again."""
-        self._home.do(lambda: self._breakers().close(deployment_id, provider=provider))
+        self._by_hand(CircuitBreakers.close, deployment_id, provider)
 
     def reset_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Close it and forget what it counted."""
-        self._home.do(lambda: self._breakers().reset(deployment_id, provider=provider))
+        self._by_hand(CircuitBreakers.reset, deployment_id, provider)
 
     def queue_status(self) -> QueueStatus:
         """Give which calls wait, for what, at which place, and for how long still."""
@@ -76,11 +86,47 @@ class FlowControls:
         """Give how well the gateway, its providers and its stores are; see docs/health.md for the fields."""
         return await self._home.run(self._assembly.flow.report)
 
+    def _by_hand(self, act: Callable[..., None], deployment_id: str | None, provider: str | None) -> None:
+        _check_text("deployment_id", deployment_id)
+        _check_text("provider", provider)
+        self._home.do(lambda: act(self._breakers(), deployment_id, provider=self._own_name(provider)))
+
+    def _own_name(self, provider: str | None) -> str | None:
+        """Give a provider's name as its deployments have it: `google` may be written where that is `gemini`."""
+        return provider if provider is None or provider in self._providers_asked() else provider_name(provider)
+
+    def _known_provider(self, provider: str | None) -> str | None:
+        """Give a provider's name as its deployments have it or will have it; a slip of the pen is an error."""
+        name = self._own_name(provider)
+        if name is None or name in self._providers_asked():
+            return name
+        known = {*map(provider_name, self.config.providers), *KEY_VARIABLES, *LOCAL_PROVIDERS, *catalogue().providers()}
+        if name not in known:
+            near = nearest(name, sorted(known | self._providers_asked()))
+            raise ConfigurationError(
+                f"provider: there is no provider {name!r}" + (f"; did you mean {near!r}?" if near else ""),
+                param="provider",
+            )
+        return name
+
+    def _providers_asked(self) -> set[str]:
+        return {state.deployment.provider for group in self._assembly.table.groups() for state in group.states}
+
     def _breakers(self) -> CircuitBreakers:
         breakers = self._assembly.flow.breakers
         if breakers is None:
             raise ConfigurationError("circuit_breaker: there are none: configure_circuit_breaker switches them on")
         return breakers
+
+
+def _check_text(what: str, name: object) -> None:
+    if name is not None and not isinstance(name, str):
+        raise ConfigurationError(f"{what}: expected a name, got {name!r}", param=what)
+
+
+def _check_name(what: str, name: object) -> None:
+    if name is not None and (not isinstance(name, str) or not name):
+        raise ConfigurationError(f"{what}: expected a name that is not empty, got {name!r}", param=what)
 
 
 def _scope(tenant: str | None, model: str | None) -> tuple[Scope, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewright.clock import Clock
+from gatewright.errors import ConfigurationError, NotFound
 from gatewright.gateway.config import GatewayConfig
 from gatewright.health import HealthMonitor
 from gatewright.health.checks import ActiveChecks, Probe
@@ -15,7 +16,7 @@ from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
 from gatewright.layers.circuit_breaker.layer import CircuitBreakerLayer
 from gatewright.layers.circuit_breaker.registry import CircuitBreakers
 from gatewright.layers.deduplication.layer import DeduplicationLayer
-from gatewright.layers.rate_limiter import DeploymentLimits, RateLimitConfig, RateLimiter, RateLimitLayer
+from gatewright.layers.rate_limiter import EVERY, DeploymentLimits, RateLimitConfig, RateLimiter, RateLimitLayer
 from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.state import DeploymentGate
 from gatewright.layers.routing.table import RoutingTable
@@ -23,7 +24,7 @@ from gatewright.pipeline.events import AttemptEnded, BreakerChanged, Events, Str
 from gatewright.pipeline.layer import Layer
 from gatewright.types.deployment import Deployment
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "model_named"]
 
 
 class Flow:
@@ -64,9 +65,16 @@ class Flow:
         if config.rate_limit is not None:
             self.limit("global", "", config.rate_limit)
         for tenant, limit in config.tenant_rate_limits.items():
+            if not tenant:
+                raise ConfigurationError("tenant_rate_limits: a tenant's name is empty", param="tenant_rate_limits")
             self.limit("tenant", tenant, limit)
-        for model, limit in config.model_rate_limits.items():
-            self.limit("model", model, limit)
+        self._model_limits = dict(config.model_rate_limits)
+
+    def _limit_models(self) -> None:
+        """Apply the configured limits of models, once there is a table to find them in."""
+        limits, self._model_limits = self._model_limits, {}
+        for model, limit in limits.items():
+            self.limit("model", model_named(self._table(), model, f"model_rate_limits.{model}"), limit)
 
     def check_idle(self, config: GatewayConfig, probe: Probe) -> ActiveChecks:
         """Make the active checks of deployments that nobody asks."""
@@ -99,6 +107,7 @@ class Flow:
 
     def call_layers(self) -> list[Layer]:
         """Give the layers of the call stack, outermost first, between the deadline and the splitting of embeddings."""
+        self._limit_models()
         layers: list[Layer] = []
         if self._deduplication is not None:
             layers.append(self._deduplication)
@@ -160,6 +169,16 @@ class Flow:
         for layer in (self._deduplication, self._batching):
             if layer is not None:
                 layer.forget()
+
+
+def model_named(table: RoutingTable, model: str, setting: str) -> str:
+    """Give the name under which the limit of `model` is kept: an alias shares its model's; `"*"` is each of them."""
+    if model == EVERY:
+        return model
+    try:
+        return table.find(model).name
+    except NotFound as error:
+        raise ConfigurationError(f"{setting}: {error.message}", param=setting) from error
 
 
 class _Gate:

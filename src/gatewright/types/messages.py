@@ -33,19 +33,31 @@ def messages_of(prompt: str | Sequence[Message] | None, messages: Sequence[Messa
 
 
 def _checked(messages: Any) -> Sequence[Message]:
-    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
+    if type(messages) is not list and (
+        isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence)
+    ):
         raise BadRequest(
             f"messages: expected a list of messages, got {_kind(cast(object, messages))}", param="messages"
         )
     for place, message in enumerate(cast(Sequence[Any], messages)):
-        if not isinstance(message, Mapping):
-            where = f"messages[{place}]"
-            raise BadRequest(f"{where}: expected a message with role and content, got {_kind(message)}", param=where)
-        _check_message(f"messages[{place}]", cast(Message, message))
+        if not _is_plain(message):
+            _check_message(f"messages[{place}]", message)
     return cast(Sequence[Message], messages)
 
 
-def _check_message(where: str, message: Message) -> None:
+def _is_plain(message: Any) -> bool:
+    """Whether it is a message of the commonest kind, in which nothing else has to be looked at."""
+    if type(message) is not dict:
+        return False
+    plain = cast(Message, message)
+    role = plain.get("role")
+    return type(role) is str and role in ROLES and type(plain.get("content")) is str
+
+
+def _check_message(where: str, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise BadRequest(f"{where}: expected a message with role and content, got {_kind(given)}", param=where)
+    message = cast(Message, given)
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
         roles = ", ".join(sorted(ROLES))

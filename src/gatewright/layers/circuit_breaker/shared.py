@@ -54,6 +54,7 @@ class SharedBreakers:
     def __init__(self, store: RedisStore, clock: Clock = MONOTONIC) -> None:
         store.use(PUBLISH, CHANGES, TURN, on_return=self._look)
         self._store = store
+        self._clock = clock
         self._now = clock.now
         self._keys = [store.key("breakers"), store.key("breakers:version")]
         self._guards: WeakValueDictionary[str, DeploymentBreaker] = WeakValueDictionary()
@@ -93,7 +94,7 @@ class SharedBreakers:
         """Do the same where the loop is gone, or is the parent process's."""
         self.close()
         self._process = os.urandom(16)
-        self._turns = ProbeTurns(self._store, TURN, self._process, MONOTONIC)
+        self._turns = ProbeTurns(self._store, TURN, self._process, self._clock)
 
     def _ring(self) -> None:
         self._timer = None

@@ -62,6 +62,9 @@ class Amendments:
             amendment = self._of(limit)
             amendment.requests += requests
             amendment.tokens += tokens
+            # What is put back after a correction comes on top of it.
+            amendment.most_requests += requests
+            amendment.most_tokens += tokens
 
     def release(self, permit: bytes, keys: Sequence[bytes]) -> None:
         """Take a permit out of these sets."""

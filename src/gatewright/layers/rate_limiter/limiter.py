@@ -88,7 +88,7 @@ class RateLimiter:
 
     def try_admit(self, limits: Sequence[Limit], tokens: float) -> Permit | None:
         """Admit a call without waiting; None where there is no room, others wait for it, or Redis must be asked."""
-        if self._shared is not None and self._shared.is_shared:
+        if limits and self._shared is not None and self._shared.is_shared:
             return None
         room = self._room
         if room and not room.is_free(limits):

@@ -103,7 +103,7 @@ class RedisStore:
         """Connect now, not at the first question; a failure shows in the status only."""
         self._begin()
         if self._task is not None:
-            await asyncio.wait({self._task}, timeout=self._patience)
+            await asyncio.wait({self._task}, timeout=OPENING_PATIENCE)
 
     async def check(self) -> None:
         """Raise `StoreUnavailable` where it does not answer now."""

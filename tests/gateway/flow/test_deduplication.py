@@ -1,0 +1,269 @@
+"""Identical calls of one tenant are one upstream request, through the whole gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from gatewright import batch_generate, batch_generate_async
+from gatewright.errors import BadRequest, GatewayError, ProviderUnavailable, StreamInterrupted
+from gatewright.layers.rate_limiter import RateLimitConfig
+from gatewright.pipeline.events import CallSettled, CallShared
+from gatewright.testing import ScriptedProvider
+from gatewright.types.results import Answer, Choice
+from gatewright.types.usage import Usage
+
+ON = {"deduplication": {"enabled": True, "window": 30}}
+USAGE = Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5)
+DEAR = Answer(choices=[Choice(text="dear")], model="m", provider="own", usage=USAGE, cost_usd=0.5)
+
+
+async def read(stream: Any) -> str:
+    return "".join([text async for text in stream])
+
+
+async def test_the_second_of_two_is_given_the_firsts_answer(gateway_of: Any) -> None:
+    provider = ScriptedProvider([DEAR])
+    async with gateway_of(provider, **ON) as gateway:
+        first = await gateway.generate_async("What is AI?", tenant_id="t")
+        second = await gateway.generate_async("What is AI?", tenant_id="t")
+    assert (first.cached, first.cost_usd, first.attempts) == (False, 0.5, 1)
+    assert (second.cached, second.cost_usd, second.text) == (True, 0.0, "dear")
+    assert second.request_id != first.request_id
+    assert len(provider.calls) == 1
+
+
+async def test_a_thousand_at_once_are_one_upstream_request(gateway_of: Any, upstream: Any, hear: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        heard = hear(gateway)
+        answers = await asyncio.gather(*(gateway.generate_async("same") for _ in range(1_000)))
+    assert len(upstream.requests) == 1
+    assert {answer.text for answer in answers} == {"same"}
+    assert sum(not answer.cached for answer in answers) == 1
+    assert len({answer.request_id for answer in answers}) == 1_000
+    assert len(heard.of(CallShared)) == 999
+    assert len(heard.of(CallSettled)) == 1_000
+
+
+def test_blocking_calls_of_many_threads_are_one_upstream_request(gateway_of: Any, upstream: Any) -> None:
+    with gateway_of(upstream, **ON) as gateway, ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: gateway.generate("same"), range(64)))
+    assert len(upstream.requests) == 1
+    assert sum(not answer.cached for answer in answers) == 1
+
+
+async def test_tenants_share_nothing(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        for tenant in ("a", "b", None):
+            assert not (await gateway.generate_async("same", tenant_id=tenant)).cached
+    assert len(upstream.requests) == 3
+
+
+async def test_what_differs_is_asked_for_itself(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        for params in ({}, {"temperature": 0.1}, {"max_tokens": 5}, {"seed": 1}, {"n": 1}):
+            await gateway.generate_async("same", **params)
+    assert len(upstream.requests) == 5
+
+
+@pytest.mark.parametrize("variety", [{"n": 2}, {"temperature": 1.5}])
+async def test_who_wants_variety_gets_it(gateway_of: Any, upstream: Any, variety: dict[str, Any]) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        for _ in range(2):
+            assert not (await gateway.generate_async("same", **variety)).cached
+    assert len(upstream.requests) == 2
+
+
+async def test_a_call_can_say_that_it_is_not_to_be_merged(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        for _ in range(2):
+            assert not (await gateway.generate_async("same", deduplicate=False)).cached
+    assert len(upstream.requests) == 2
+
+
+async def test_a_call_for_variety_can_say_that_it_is_to_be_merged(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        for _ in range(2):
+            await gateway.generate_async("same", temperature=1.5, deduplicate=True)
+    assert len(upstream.requests) == 1
+
+
+async def test_the_switch_is_a_truth_value(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        with pytest.raises(BadRequest, match="deduplicate"):
+            await gateway.generate_async("same", deduplicate="no")
+
+
+async def test_streams_are_shared(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        streams = [gateway.generate_stream("50") for _ in range(20)]
+        texts = await asyncio.gather(*map(read, streams))
+        late = gateway.generate_stream("50")
+        texts.append(await read(late))
+    assert set(texts) == {"".join(f"{place} " for place in range(50))}
+    assert len(upstream.requests) == 1
+    assert [stream.response.cached for stream in streams].count(False) == 1
+    assert (late.response.cached, late.response.cost_usd) == (True, 0.0)
+    assert late.usage.total_tokens == 53
+
+
+def test_blocking_streams_are_shared(gateway_of: Any, upstream: Any) -> None:
+    with gateway_of(upstream, **ON) as gateway, ThreadPoolExecutor(4) as threads:
+        texts = list(threads.map(lambda _: "".join(gateway.generate_stream("50")), range(8)))
+    assert len(set(texts)) == 1
+    assert len(upstream.requests) == 1
+
+
+async def test_a_late_reader_gets_what_has_come_and_then_the_rest(gateway_of: Any, patient: Any) -> None:
+    patient.chunks = 5
+    async with gateway_of(patient, **ON) as gateway:
+        first, late = gateway.generate_stream("x"), gateway.generate_stream("x")
+        assert await anext(aiter(first)) == "0 "
+        reader = aiter(late)
+        assert await anext(reader) == "0 "
+        patient.release.set()
+        assert [text async for text in reader] == ["1 ", "2 ", "3 ", "4 "]
+        assert await read(first) == "1 2 3 4 "
+    assert patient.started == 1
+
+
+async def test_the_leaders_leaving_hands_the_stream_over(gateway_of: Any, patient: Any) -> None:
+    async with gateway_of(patient, **ON) as gateway:
+        first, follower = gateway.generate_stream("x"), gateway.generate_stream("x")
+        assert await anext(aiter(first)) == "0 "
+        reader = aiter(follower)
+        assert await anext(reader) == "0 "
+        await first.aclose()
+        patient.release.set()
+        assert [text async for text in reader] == ["1 ", "2 "]
+    assert (patient.started, patient.cancelled) == (1, 0)
+
+
+async def test_the_leaders_cancelling_does_not_fail_the_followers(
+    gateway_of: Any, patient: Any, until_async: Any
+) -> None:
+    async with gateway_of(patient, **ON) as gateway:
+        calls = [asyncio.create_task(gateway.generate_async("x")) for _ in range(3)]
+        await until_async(lambda: patient.started == 1)
+        calls[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calls[0]
+        patient.release.set()
+        answers = await asyncio.gather(*calls[1:])
+    assert [answer.text for answer in answers] == ["x", "x"]
+    assert [answer.cached for answer in answers] == [False, True]
+    assert patient.started == 1
+
+
+async def test_the_last_ones_leaving_ends_the_upstream_request(gateway_of: Any, patient: Any, until_async: Any) -> None:
+    async with gateway_of(patient, **ON) as gateway:
+        calls = [asyncio.create_task(gateway.generate_async("x")) for _ in range(3)]
+        await until_async(lambda: patient.started == 1)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await until_async(lambda: patient.cancelled == 1)
+
+
+async def test_a_follower_outlasts_the_leaders_deadline(gateway_of: Any, patient: Any, until_async: Any) -> None:
+    async with gateway_of(patient, **ON) as gateway:
+        leader = asyncio.create_task(gateway.generate_async("x", timeout=0.1))
+        await until_async(lambda: patient.started == 1)
+        follower = asyncio.create_task(gateway.generate_async("x", timeout=20))
+        with pytest.raises(GatewayError):
+            await leader
+        patient.release.set()
+        assert (await follower).text == "x"
+
+
+async def test_a_failure_is_shared_and_not_remembered(gateway_of: Any) -> None:
+    provider = ScriptedProvider([ProviderUnavailable("down"), "back"], delay=0.02)
+    async with gateway_of(provider, **ON) as gateway:
+        got = await asyncio.gather(*(gateway.generate_async("x") for _ in range(5)), return_exceptions=True)
+        assert {type(one) for one in got} == {ProviderUnavailable}
+        assert len({one.request_id for one in got}) == 5  # type: ignore[union-attr]
+        assert (await gateway.generate_async("x")).text == "back"
+    assert len(provider.calls) == 2
+
+
+async def test_a_stream_that_breaks_breaks_for_everyone_aboard(gateway_of: Any) -> None:
+    provider = ScriptedProvider([["a", "b", ProviderUnavailable("gone")], ["whole"]])
+    async with gateway_of(provider, **ON) as gateway:
+        readings = [read(gateway.generate_stream("x")) for _ in range(3)]
+        got = await asyncio.gather(*readings, return_exceptions=True)
+        assert {type(one) for one in got} == {StreamInterrupted}
+        assert {one.text for one in got} == {"ab"}  # type: ignore[union-attr]
+        assert await read(gateway.generate_stream("x")) == "whole"
+
+
+async def test_embeddings_are_shared_and_each_has_its_own_list(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        first = await gateway.embed_async(["a", "b"])
+        first.embeddings.clear()
+        second = await gateway.embed_async(["a", "b"])
+    assert len(second.embeddings) == 2
+    assert second.cached
+    assert len(upstream.requests) == 1
+
+
+async def test_what_one_does_to_its_answer_no_other_sees(gateway_of: Any) -> None:
+    async with gateway_of(ScriptedProvider([DEAR]), **ON) as gateway:
+        first = await gateway.generate_async("x")
+        first.choices.clear()
+        assert (await gateway.generate_async("x")).text == "dear"
+
+
+async def test_those_who_share_are_charged_nothing(gateway_of: Any, upstream: Any, limit_of: Any) -> None:
+    limit = RateLimitConfig(requests_per_minute=0.001, burst_size=10, tokens_per_minute=0.001, burst_tokens=1000)
+    async with gateway_of(upstream, rate_limit=limit, **ON) as gateway:
+        await asyncio.gather(*(gateway.generate_async("same") for _ in range(100)))
+        left = limit_of(gateway, "global:")
+    assert left.requests == pytest.approx(9, abs=0.1)
+    assert left.tokens == pytest.approx(995, abs=0.1)
+
+
+async def test_a_batch_is_merged_within_itself(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        texts = await batch_generate_async(gateway, ["a", "b", "a", "c"] * 25, progress=False)
+    assert texts == ["a", "b", "a", "c"] * 25
+    assert len(upstream.requests) == 3
+
+
+def test_a_blocking_batch_is_merged_within_itself(gateway_of: Any, upstream: Any) -> None:
+    with gateway_of(upstream, **ON) as gateway:
+        assert batch_generate(gateway, ["a", "a", "b"] * 10, progress=False) == ["a", "a", "b"] * 10
+    assert len(upstream.requests) == 2
+
+
+async def test_a_batch_runs_at_the_concurrency_of_the_limits(gateway_of: Any, patient: Any, until_async: Any) -> None:
+    limit = RateLimitConfig(max_concurrent=3)
+    async with gateway_of(patient, rate_limit=limit, **ON) as gateway:
+        batch = asyncio.create_task(
+            batch_generate_async(gateway, [f"{n}" for n in range(20)], max_concurrent=10, progress=False)
+        )
+        await until_async(lambda: patient.started == 3 and gateway.queue_status().length == 7)
+        patient.release.set()
+        assert await batch == [f"{n}" for n in range(20)]
+    assert patient.most == 3
+
+
+async def test_closing_ends_what_is_shared(gateway_of: Any, patient: Any, until_async: Any) -> None:
+    gateway = gateway_of(patient, **ON, close_timeout=0)
+    calls = [asyncio.create_task(gateway.generate_async("x")) for _ in range(3)]
+    await until_async(lambda: patient.started == 1)
+    await gateway.aclose()
+    got = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(one).__name__ for one in got} == {"GatewayClosed"}
+    assert (patient.under_way, patient.cancelled) == (0, 1)
+
+
+def test_an_answer_outlives_the_loop_on_which_it_came(gateway_of: Any, upstream: Any) -> None:
+    gateway = gateway_of(upstream, **ON)
+    for _ in range(2):
+        assert asyncio.run(gateway.generate_async("same")).text == "same"
+    assert gateway.generate("same").text == "same"
+    gateway.close()
+    assert len(upstream.requests) <= 3
