@@ -24,6 +24,11 @@ NAMES = (
     "scaling",
     "memory",
     "exits",
+    "flow_admission",
+    "flow_queue",
+    "flow_single_flight",
+    "flow_batching",
+    "flow_overhead",
 )
 
 

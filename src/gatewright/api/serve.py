@@ -16,6 +16,7 @@ from typing import Any
 from gatewright.api.app import create_app
 from gatewright.api.auth import check_exposure
 from gatewright.api.listening import listen, url_of
+from gatewright.api.sharing import check_sharing
 from gatewright.errors import ConfigurationError, GatewayClosed, MissingExtra
 from gatewright.gateway.gateway import LiteLLMGateway
 
@@ -111,6 +112,8 @@ def serve(
     check_exposure(gateway.config, host, allow_open=allow_open)
     if workers < 1:
         raise ConfigurationError(f"workers: expected at least 1, got {workers}", param="workers")
+    if workers > 1:
+        check_sharing(gateway.config)
 
     def run(listening: socket.socket) -> None:
         server = Server(gateway, freeze=True, allow_open=allow_open, **app_settings)

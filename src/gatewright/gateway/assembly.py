@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewright.clock import Clock
@@ -12,7 +12,6 @@ from gatewright.errors import ConfigurationError, NotFound
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
-from gatewright.health.checks import ActiveChecks
 from gatewright.health.probes import probe_of
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deadline import DeadlineLayer
@@ -86,8 +85,9 @@ class Assembly:
         """Make the stacks, anew where a part was switched on while the gateway lives."""
         self._attempts.clear()
         self.handle = stack([*self._outer, *self.flow.call_layers(), *self._inner], self._router)
-        if self._checks is not None:
-            self.handle = _watched(self._checks, self.handle)
+        for watch in (self._checks, self.flow.sharing):
+            if watch is not None:
+                self.handle = _started(watch.start, self.handle)
         for group in self.table.groups():
             for state in group.states:
                 state.gate = self.flow.gate_of(state.deployment)
@@ -151,11 +151,11 @@ class Assembly:
         return min(self.lanes.embed_limit(state.deployment) for state in self.table.find(model).states)
 
 
-def _watched(checks: ActiveChecks, handler: Handler) -> Handler:
-    """Have the first call on an event loop begin the checks there."""
+def _started(start: Callable[[], None], handler: Handler) -> Handler:
+    """Have the first call on an event loop start what runs beside the calls there."""
 
     def handle(call: Call, /) -> Any:
-        checks.start()
+        start()
         return handler(call)
 
     return handle

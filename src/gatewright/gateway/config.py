@@ -131,6 +131,8 @@ class GatewayConfig(Config):
     batching: BatchingConfig = BatchingConfig(enabled=False)
     health: HealthConfig = HealthConfig()
     health_checks: ActiveCheckConfig = ActiveCheckConfig()
+    redis_url: SecretStr | None = None
+    redis_namespace: str = Field(default="gatewright", min_length=1)
     http: HttpConfig = HttpConfig()
     simulator: dict[str, Any] = {}
     environment: dict[str, SecretStr] = {}

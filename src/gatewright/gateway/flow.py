@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
 from gatewright.errors import ConfigurationError, NotFound
@@ -24,6 +24,9 @@ from gatewright.pipeline.events import AttemptEnded, BreakerChanged, Events, Str
 from gatewright.pipeline.layer import Layer
 from gatewright.types.deployment import Deployment
 
+if TYPE_CHECKING:
+    from gatewright.gateway.sharing import Sharing
+
 __all__ = ["Flow", "model_named"]
 
 
@@ -42,12 +45,13 @@ class Flow:
         self._clock = clock
         self._events = events
         self._table = table
-        self.limiter = RateLimiter(clock, events)
+        self.sharing = _sharing(config, clock)
+        self.limiter = RateLimiter(clock, events, shared=self.sharing.ledger if self.sharing is not None else None)
         self._limits = DeploymentLimits(self.limiter, config.rate_limit)
         self._limited = False
         self.breakers: CircuitBreakers | None = None
         if config.circuit_breaker is not None:
-            self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events)
+            self.breakers = self._make_breakers(config.circuit_breaker)
         deduplication = config.deduplication
         self._deduplication = DeduplicationLayer(deduplication, clock, events) if deduplication.enabled else None
         self._batching = EmbeddingsBatchingLayer(config.batching, embed_limit) if config.batching.enabled else None
@@ -57,6 +61,7 @@ class Flow:
             deployments=self._deployments,
             breakers=self._breaker_states,
             queues=self.queues,
+            stores={"redis": self.sharing.check} if self.sharing is not None else None,
         )
         events.subscribe(self.health, AttemptEnded, StreamEnded, BreakerChanged)
         self._configure(config)
@@ -98,12 +103,14 @@ class Flow:
         if self.breakers is not None:
             self.breakers.configure(config, provider)
             return False
-        self.breakers = CircuitBreakers(
-            config if provider is None else CircuitBreakerConfig(), clock=self._clock, events=self._events
-        )
+        self.breakers = self._make_breakers(config if provider is None else CircuitBreakerConfig())
         if provider is not None:
             self.breakers.configure(config, provider)
         return True
+
+    def _make_breakers(self, config: CircuitBreakerConfig) -> CircuitBreakers:
+        shared = self.sharing.breakers if self.sharing is not None else None
+        return CircuitBreakers(config, clock=self._clock, events=self._events, shared=shared)
 
     def call_layers(self) -> list[Layer]:
         """Give the layers of the call stack, outermost first, between the deadline and the splitting of embeddings."""
@@ -162,10 +169,14 @@ class Flow:
     async def aclose(self) -> None:
         """Refuse everyone who waits for a turn."""
         await self.limiter.aclose()
+        if self.sharing is not None:
+            await self.sharing.aclose()
 
     def abandon(self, *, forked: bool = False) -> None:
         """Forget who waits: their event loop is gone, or is the parent process's."""
         self.limiter.abandon(forked=forked)
+        if self.sharing is not None:
+            self.sharing.abandon()
         for layer in (self._deduplication, self._batching):
             if layer is not None:
                 layer.forget()
@@ -179,6 +190,15 @@ def model_named(table: RoutingTable, model: str, setting: str) -> str:
         return table.find(model).name
     except NotFound as error:
         raise ConfigurationError(f"{setting}: {error.message}", param=setting) from error
+
+
+def _sharing(config: GatewayConfig, clock: Clock) -> Sharing | None:
+    """Make what is shared by processes; its modules are imported only where something is."""
+    if config.redis_url is None:
+        return None
+    from gatewright.gateway.sharing import Sharing
+
+    return Sharing(config.redis_url.get_secret_value(), config.redis_namespace, clock)
 
 
 class _Gate:

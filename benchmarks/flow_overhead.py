@@ -1,0 +1,93 @@
+"""What limits, breakers, merging and batching add to a call that nothing holds up, on the direct lane.
+
+Both gateways live in this process, so that the difference of two small numbers is not one of two processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.contestants import KEY, PARAMS, PROMPT
+from benchmarks.report import Row, microseconds
+from benchmarks.upstream import MODEL, upstream
+
+ABOUT = "CPU per generate_async, everything on beside everything off (health is always on); unique prompts"
+LIMIT = 18.0
+NAME = "asked"
+ROOMY = {"requests_per_minute": 1e9, "tokens_per_minute": 1e12, "max_concurrent": 1_000_000}
+EVERYTHING: dict[str, Any] = {
+    "rate_limit": ROOMY,
+    "tenant_rate_limits": {"acme": ROOMY},
+    "model_rate_limits": {NAME: ROOMY},
+    "circuit_breaker": {},
+    "deduplication": {"enabled": True},
+    "batching": {"enabled": True},
+}
+DEPLOYMENT = {"rpm": 10**9, "tpm": 10**12, "max_parallel_requests": 1_000_000}
+PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "limits of all calls": ({name: EVERYTHING[name] for name in list(EVERYTHING)[:3]}, {}),
+    "the deployment's limits": ({}, DEPLOYMENT),
+    "circuit breaker": ({"circuit_breaker": {}}, {}),
+    "deduplication": ({"deduplication": {"enabled": True}}, {}),
+}
+
+
+def run(quick: bool) -> Iterator[Row]:
+    """Compare in many short rounds at 1 and at 50 at once; the figure is the median of the rounds' differences."""
+    count, rounds = (200, 4) if quick else (1000, 31)
+    with upstream() as url:
+        for at_once in (1, 50):
+            off, on = asyncio.run(_race(url, [({}, {}), (EVERYTHING, DEPLOYMENT)], count, rounds, at_once))
+            more = [a - b for a, b in zip(on, off, strict=True)]
+            median = statistics.median(more)
+            yield Row(
+                f"everything on, {at_once} at once", microseconds(on), f"off {microseconds(off)}",
+                f"+{median:,.1f} µs ({min(more):,.0f} to {max(more):,.0f})", f"<= +{LIMIT:g} µs", median <= LIMIT,
+                {"on_us": on, "off_us": off, "more_us": more},
+            )  # fmt: skip
+        off, *each = asyncio.run(_race(url, [({}, {}), *PARTS.values()], count, max(3, rounds // 3), 1))
+        for name, on in zip(PARTS, each, strict=True):
+            more = [a - b for a, b in zip(on, off, strict=True)]
+            yield Row(f"  {name} alone", microseconds(on), "", f"+{statistics.median(more):,.1f} µs")
+
+
+async def _race(
+    url: str, settings: list[tuple[dict[str, Any], dict[str, Any]]], count: int, rounds: int, at_once: int
+) -> list[list[float]]:
+    gateways = [_gateway(url, *one) for one in settings]
+    numbers = itertools.count()
+    results: list[list[float]] = [[] for _ in gateways]
+    for number in range(rounds + 1):
+        for gateway, result in list(zip(gateways, results, strict=True))[:: 1 if number % 2 else -1]:
+            spent = await _round(gateway, numbers, count, at_once)
+            if number:
+                result.append(spent)
+    for gateway in gateways:
+        await gateway.aclose()
+    return results
+
+
+def _gateway(url: str, settings: dict[str, Any], deployment: dict[str, Any]) -> Any:
+    from gatewright import create_gateway
+
+    params = {"model": f"openai/{MODEL}", "api_base": url, "api_key": KEY, **deployment}
+    return create_gateway(model_list=[{"model_name": NAME, "litellm_params": params}], **settings)
+
+
+async def _round(gateway: Any, numbers: Iterator[int], count: int, at_once: int) -> float:
+    left = itertools.repeat(None, count)
+
+    async def work() -> None:
+        for _ in left:
+            await gateway.generate_async(f"{next(numbers)} {PROMPT}", model=NAME, tenant_id="acme", **PARAMS)
+
+    gc.collect()
+    began = time.process_time()
+    await asyncio.gather(*(work() for _ in range(at_once)))
+    return (time.process_time() - began) / count * 1e6

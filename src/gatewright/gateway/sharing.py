@@ -1,0 +1,43 @@
+"""What the processes of one deployment share through Redis: limits, and what their breakers learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewright.clock import Clock
+from gatewright.layers.circuit_breaker.shared import SharedBreakers
+from gatewright.layers.rate_limiter.shared import SharedLedger
+from gatewright.storage.redis import RedisStore
+
+__all__ = ["Sharing"]
+
+
+class Sharing:
+    """One connection, and those who use it; it is opened when it is first asked, and never waited for long."""
+
+    def __init__(self, url: str, namespace: str, clock: Clock) -> None:
+        self._store = RedisStore(url, namespace=namespace)
+        self.ledger = SharedLedger(self._store, clock)
+        self.breakers = SharedBreakers(self._store, clock)
+
+    def start(self) -> None:
+        """Begin to hear what other processes learned, on the running loop."""
+        self.breakers.start()
+
+    async def check(self) -> None:
+        """Raise where the store does not answer."""
+        await self._store.check()
+
+    def status(self) -> Any:
+        """Say how the store is."""
+        return self._store.status()
+
+    async def aclose(self) -> None:
+        """Close the connection, after those who use it."""
+        self.breakers.close()
+        await self._store.aclose()
+
+    def abandon(self) -> None:
+        """Let go of it without its loop."""
+        self.breakers.abandon()
+        self._store.abandon()

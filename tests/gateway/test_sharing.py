@@ -1,0 +1,64 @@
+"""Two gateways on one real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gatewright import GatewayConfig, LiteLLMGateway
+from gatewright.api.sharing import check_sharing
+from gatewright.errors import ConfigurationError, RateLimited
+from gatewright.testing import ScriptedProvider
+
+
+def gateway(url: str, **settings: Any) -> LiteLLMGateway:
+    config = GatewayConfig(providers=["scripted"], default_model="scripted/any", redis_url=url, **settings)
+    provider = ScriptedProvider(["x"] * 200)
+    return LiteLLMGateway(config, providers={"scripted": lambda _: provider})
+
+
+async def test_a_limit_is_one_for_both_and_the_health_knows_the_store(redis_server: Any) -> None:
+    redis_url = redis_server.url
+    limit = {"requests_per_minute": 6, "burst_size": 6, "enable_queuing": False}
+    async with gateway(redis_url, rate_limit=limit) as one, gateway(redis_url, rate_limit=limit) as two:
+        await one.generate_async("warm up")
+        await asyncio.sleep(0.2)
+        outcomes = [
+            await asyncio.gather(side.generate_async(f"{number}"), return_exceptions=True)
+            for number in range(6)
+            for side in (one, two)
+        ]
+        admitted = sum(not isinstance(result, BaseException) for (result,) in outcomes)
+        refused = [result for (result,) in outcomes if isinstance(result, BaseException)]
+        assert admitted in (5, 6)
+        assert all(isinstance(error, RateLimited) for error in refused)
+        assert (await one.get_health())["stores"]["redis"]["status"] == "healthy"
+
+
+async def test_without_its_redis_a_gateway_answers_by_its_own_limits() -> None:
+    async with gateway("redis://127.0.0.1:1/0", rate_limit={"requests_per_minute": 60}) as alone:
+        async with asyncio.timeout(5):
+            assert (await alone.generate_async("Hello")).text == "x"
+            assert (await alone.get_health())["stores"]["redis"]["status"] == "unhealthy"
+
+
+def test_a_wrong_url_is_a_configuration_error_that_names_it() -> None:
+    with pytest.raises(ConfigurationError, match="redis_url"):
+        gateway("ftp://nowhere")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"rate_limit": {"requests_per_minute": 5}},
+        {"tenant_rate_limits": {"*": {"requests_per_minute": 5}}},
+        {"model_list": [{"model_name": "m", "litellm_params": {"model": "simulator/a"}, "rpm": 5}]},
+    ],
+)
+def test_several_workers_with_limits_need_a_redis(limits: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="redis_url"):
+        check_sharing(GatewayConfig(**limits))
+    check_sharing(GatewayConfig(**limits, redis_url="redis://127.0.0.1:6379/0"))
+    check_sharing(GatewayConfig(providers=["simulator"]))
