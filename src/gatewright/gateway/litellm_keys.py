@@ -66,6 +66,7 @@ ROUTER: dict[str, Translation] = {
     "max_retries": ("max_retries", _same),
     "timeout": ("timeout", _same),
     "model_group_alias": ("aliases", _targets),
+    "redis_url": ("redis_url", _same),
 }
 LITELLM: dict[str, Translation] = {
     **_FALLBACKS,
@@ -112,11 +113,13 @@ _REASONS: dict[str, str] = {
     "caching is not built yet": """cache cache_params caching caching_with_models cache_responses cache_kwargs
         caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
         enable_caching_on_provider_specific_optional_params enable_redis_auth_cache""",
-    "shared state is not built yet": """redis_host redis_port redis_password redis_url redis_db coordination_redis
+    "set redis_url: it says all of it": """redis_host redis_port redis_password redis_db coordination_redis
         force_redis_hash_tag_grouping use_redis_transaction_buffer use_shared_health_check""",
-    "the circuit breaker is not built yet": """allowed_fails allowed_fails_policy cooldown_time disable_cooldowns
+    "set circuit_breaker: its failure_threshold and timeout": """allowed_fails allowed_fails_policy
+        cooldown_time disable_cooldowns
         enable_health_check_routing health_check_staleness_threshold health_check_ignore_transient_errors""",
-    "limits are not built yet": """max_parallel_requests global_max_parallel_requests default_max_parallel_requests
+    "set rate_limit, tenant_rate_limits or model_rate_limits": """max_parallel_requests
+        global_max_parallel_requests default_max_parallel_requests
         max_in_flight_requests_per_worker max_queued_requests_per_worker admission_queue_timeout_seconds
         default_priority polling_interval priority_reservation priority_reservation_settings
         fail_closed_rate_limit_enforcement disable_retry_on_max_parallel_request_limit_error""",
@@ -156,7 +159,7 @@ _REASONS: dict[str, str] = {
         model_group_settings public_model_groups public_model_groups_links public_agent_groups""",
     "alerts are not built yet": """alerting alerting_threshold alerting_args alert_types alert_to_webhook_url
         alert_type_config alerting_config default_key_max_budget_alert_emails email""",
-    "health checks of deployments are not built yet": """background_health_checks health_check_interval
+    "set health_checks": """background_health_checks health_check_interval
         health_check_details health_check_concurrency background_health_check_model_groups
         health_check_skip_disabled_background_models model_list_healthy_only""",
     "models and settings are configured in the file": """store_model_in_db supported_db_objects
@@ -261,9 +264,10 @@ PARAMS_IGNORED: dict[str, str] = {
     **_because("max_retries holds for all deployments", "max_retries num_retries"),
     **_because("budgets are not built yet", "max_budget budget_duration"),
     **_because(
-        "limits are not built yet", "itpm otpm max_file_size_mb default_api_key_tpm_limit default_api_key_rpm_limit"
+        "a deployment has rpm, tpm and max_parallel_requests",
+        "itpm otpm max_file_size_mb default_api_key_tpm_limit default_api_key_rpm_limit",
     ),
-    **_because("the circuit breaker is not built yet", "cooldown_time allowed_fails"),
+    **_because("set circuit_breaker: it holds for all deployments", "cooldown_time allowed_fails"),
     **_because("routing by tag is not built yet", "tags tag_regex"),
     **_because("it is not built yet", "cache_control_injection_points guardrails"),
     **_because(
