@@ -6,7 +6,10 @@ import asyncio
 import logging
 import os
 import threading
+import uuid
 import warnings
+from datetime import datetime
+from functools import cache
 from typing import Any
 
 from gatewright.errors import MissingExtra
@@ -21,6 +24,7 @@ __all__ = [
     "openai_client",
     "reserved_names",
     "stop_logging_worker",
+    "unlogged",
     "unsupported_of",
 ]
 
@@ -36,7 +40,6 @@ _IMPORT_ENVIRONMENT = {
 _SETTINGS: dict[str, Any] = {
     "suppress_debug_info": True,
     "telemetry": False,
-    "turn_off_message_logging": True,
     "disable_hf_tokenizer_download": True,
     "num_retries": None,
     "num_retries_per_request": None,
@@ -97,6 +100,23 @@ def load() -> Any:
 def reserved_names() -> frozenset[str]:
     """Give the names of arguments that steer litellm itself; known once it is loaded."""
     return _reserved
+
+
+def unlogged(call_type: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Give the arguments of a call of which litellm keeps no log of its own: nobody reads it, and it costs a tenth.
+
+    litellm's own proxy defers that log so, to write it after its guardrails; here nobody asks for it.
+    """
+    arguments["litellm_call_id"] = str(uuid.uuid4())
+    log, given = _loaded.utils.function_setup(call_type, _rules(), datetime.now(), **arguments)
+    log.defer_async_logging = True
+    given["litellm_logging_obj"] = log
+    return given
+
+
+@cache
+def _rules() -> Any:
+    return _loaded.utils.Rules()
 
 
 def ends_with_done(provider: str) -> bool:

@@ -20,7 +20,7 @@ from gatewright.providers.litellm.arguments import (
 from gatewright.providers.litellm.chunks import StreamReader
 from gatewright.providers.litellm.clients import Lease
 from gatewright.providers.litellm.errors import gateway_error
-from gatewright.providers.litellm.library import know_local_model, library, openai_client, unsupported_of
+from gatewright.providers.litellm.library import know_local_model, library, openai_client, unlogged, unsupported_of
 from gatewright.types.deployment import Deployment
 from gatewright.types.folding import AnswerFold, chunks_of
 from gatewright.types.requests import EmbedRequest
@@ -73,26 +73,26 @@ class LiteLLMProvider:
     async def _generate(self, litellm: Any, call: Call) -> Answer:
         arguments = self._generation_arguments(call)
         style = call.generation.style
-        ask = litellm.acompletion if style == "chat" else litellm.atext_completion
         try:
-            return answer_of(await self._within(call, ask(**arguments)), self._deployment, style=style)
+            response = await self._within(call, _asked(litellm, style, arguments))
+            return answer_of(response, self._deployment, style=style)
         except Exception as error:
             raise self._failure(error, arguments) from error
 
     async def _embed(self, litellm: Any, call: Call) -> Embeddings:
         arguments = embedding_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
         try:
-            response = await self._within(call, litellm.aembedding(**arguments))
+            response = await self._within(call, litellm.aembedding(**unlogged("aembedding", arguments)))
             return embeddings_of(response, self._deployment, len(call.embedding.inputs))
         except Exception as error:
             raise self._failure(error, arguments) from error
 
     async def _stream(self, litellm: Any, call: Call) -> AsyncGenerator[list[Chunk], None]:
         arguments = self._generation_arguments(call)
-        ask = litellm.acompletion if call.generation.style == "chat" else litellm.atext_completion
         stream: StreamReader | None = None
         try:
-            stream = StreamReader(await self._within(call, ask(**arguments)), self._deployment)
+            response = await self._within(call, _asked(litellm, call.generation.style, arguments))
+            stream = StreamReader(response, self._deployment)
             while (part := await self._within(call, stream.next())) is not None:
                 yield stream.chunks(part)
             stream.check_finished()
@@ -137,3 +137,9 @@ class LiteLLMProvider:
         if isinstance(failure, UnsupportedParameter) and failure.param is None:
             failure.param = unsupported_of(self._deployment, arguments)
         return failure
+
+
+def _asked(litellm: Any, style: str, arguments: dict[str, Any]) -> Awaitable[Any]:
+    if style == "chat":
+        return litellm.acompletion(**unlogged("acompletion", arguments))
+    return litellm.atext_completion(**unlogged("atext_completion", arguments))
