@@ -105,11 +105,11 @@ def reserved_names() -> frozenset[str]:
 def unlogged(call_type: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Give the arguments of a call of which litellm keeps no log of its own: nobody reads it, and it costs a tenth.
 
-    litellm's own proxy defers that log so, to write it after its guardrails; here nobody asks for it.
+    Each call's log is written once, by the first that claims it: here it is claimed before the call, and not written.
     """
     arguments["litellm_call_id"] = str(uuid.uuid4())
     log, given = _loaded.utils.function_setup(call_type, _rules(), datetime.now(), **arguments)
-    log.defer_async_logging = True
+    log.claim_async_success_log()
     given["litellm_logging_obj"] = log
     return given
 
