@@ -179,6 +179,7 @@ def _options(own: Mapping[str, Any]) -> CallOptions:
         fallbacks=None if fallbacks is None else tuple(cast("Sequence[str]", fallbacks)),
         drop_params=_switch(own, "drop_params"),
         continue_streams=_switch(own, "continue_streams"),
+        deduplicate=_switch(own, "deduplicate"),
     )
 
 

@@ -25,6 +25,10 @@ from gatewright.types.results import Answer, Chunk, Embeddings
 __all__ = ["DeduplicationLayer"]
 
 
+MORE_TIME = 1.0
+"""Seconds that a caller must have beyond the one whose call it shared, to try again what failed for want of time."""
+
+
 class DeduplicationLayer:
     """Runs each distinct call once, in a task of its own that no single caller's leaving ends."""
 
@@ -192,9 +196,13 @@ class _Journey:
     def answer(self, member: Member) -> Any:
         """Give the whole answer; to those who share it, at no cost."""
         answer = self._answer
-        if answer is None or not member.shared:
-            return answer
-        return msgspec.structs.replace(answer, cost_usd=0.0)
+        if answer is None:
+            return None
+        cost = 0.0 if member.shared else answer.cost_usd
+        # The lists are each caller's own: what one does to them is not to be seen by the others.
+        if isinstance(answer, Embeddings):
+            return msgspec.structs.replace(answer, vectors=list(answer.vectors), cost_usd=cost)
+        return msgspec.structs.replace(answer, choices=list(answer.choices), cost_usd=cost)
 
     async def _batches(self, member: Member) -> AsyncGenerator[list[Chunk], None]:
         flight = self.flight
@@ -244,5 +252,5 @@ def _was_cut_short(error: GatewayError, leading: Call, mine: Call) -> bool:
         return True
     if leading.deadline is None or isinstance(error, StreamInterrupted):
         return False
-    more_time = mine.deadline is None or mine.deadline > leading.deadline
+    more_time = mine.deadline is None or mine.deadline > leading.deadline + MORE_TIME
     return more_time and (isinstance(error, DeadlineExceeded) or error.retryable)
