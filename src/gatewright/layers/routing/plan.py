@@ -147,7 +147,8 @@ class Plan:
             self.attempts -= 1
             return
         if error.retry_after is not None and error.retryable and error.asked:
-            failed.pause(now + min(error.retry_after, max(MAX_PAUSE_SECONDS, self._config.max_retry_after)))
+            seconds = min(error.retry_after, max(MAX_PAUSE_SECONDS, self._config.max_retry_after))
+            failed.pause(now + seconds, limited=isinstance(error, RateLimited))
         if not (error.retryable and error.asked):
             # Nothing to wait for; or its own limit was waited for already, as long as that is allowed.
             self._failed_at[failed.deployment.id] = None
@@ -249,7 +250,8 @@ def _all_closed(groups: Sequence[Group], now: float) -> GatewayError:
     wait = min((state.free_at(now) for group in groups for state in group.states), default=now) - now
     known = wait != math.inf
     names = ", ".join(group.name for group in groups)
-    error = ProviderUnavailable(
+    limited = all(state.limited and not state.is_closed(now) for group in groups for state in group.states)
+    error = (RateLimited if limited else ProviderUnavailable)(
         f"no deployment of {names} can be asked" + (f" for the next {wait:.1f} s" if known else " at present"),
         model=groups[0].name,
         retry_after=max(0.0, wait) if known else None,

@@ -37,7 +37,7 @@ class DeploymentGate(Protocol):
 class DeploymentState:
     """The live side of one deployment; touched on the home loop only. Its `gate` is None where nothing can close."""
 
-    __slots__ = ("_measured_at", "deployment", "gate", "in_flight", "latency", "paused_until")
+    __slots__ = ("_measured_at", "deployment", "gate", "in_flight", "latency", "limited", "paused_until")
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -45,6 +45,7 @@ class DeploymentState:
         self.in_flight = 0
         self.latency = 0.0
         self.paused_until = 0.0
+        self.limited = False
         self._measured_at = 0.0
 
     def observe(self, seconds: float, now: float) -> None:
@@ -88,6 +89,7 @@ class DeploymentState:
         else:
             await clock.sleep(seconds)
 
-    def pause(self, until: float) -> None:
-        """Leave it alone until then; an earlier end never shortens a later one."""
-        self.paused_until = max(self.paused_until, until)
+    def pause(self, until: float, *, limited: bool = False) -> None:
+        """Leave it alone until then, `limited` by its provider or down; an earlier end never shortens a later one."""
+        if until > self.paused_until:
+            self.paused_until, self.limited = until, limited
