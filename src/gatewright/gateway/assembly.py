@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewright.clock import Clock
-from gatewright.errors import ConfigurationError, NotFound
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
+from gatewright.gateway.naming import check_names
 from gatewright.health.probes import probe_of
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deadline import DeadlineLayer
@@ -64,7 +64,7 @@ class Assembly:
             gate_of=self.flow.gate_of,
             on_dropped=self._drop,
         )
-        _check_names(config, self.table)
+        check_names(config, self.table)
         self._router = Router(
             self.table,
             self._attempt,
@@ -180,20 +180,3 @@ def _fallbacks(config: GatewayConfig) -> Fallbacks:
         content_policy=config.content_policy_fallbacks,
         default=config.default_fallbacks,
     )
-
-
-def _check_names(config: GatewayConfig, table: RoutingTable) -> None:
-    """Find every model that the configuration names, so that a slip shows at the start and not in an outage."""
-    named = {"default_model": [config.default_model], "default_embedding_model": [config.default_embedding_model]}
-    named["default_fallbacks"] = list(config.default_fallbacks)
-    for setting in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
-        for model, targets in getattr(config, setting).items():
-            named[f"{setting}.{model}"] = [model, *targets]
-    for alias, target in config.aliases.items():
-        named[f"aliases.{alias}"] = [target]
-    for setting, models in named.items():
-        for model in filter(None, models):
-            try:
-                table.find(model)
-            except NotFound as error:
-                raise ConfigurationError(f"{setting}: {error.message}", param=setting) from error

@@ -14,6 +14,7 @@ import msgspec
 from gatewright.errors import AuthenticationFailed, ConfigurationError, NotFound, redact
 from gatewright.gateway.config import GatewayConfig, ModelEntry
 from gatewright.gateway.deployments import LOCAL_PROVIDERS, Deployments
+from gatewright.gateway.naming import named_models
 from gatewright.gateway.references import resolved_settings, variable_of
 from gatewright.gateway.yaml_file import Finding, YamlFile, read_yaml
 from gatewright.layers.routing.table import RoutingTable
@@ -23,7 +24,7 @@ from gatewright.types.configuration import is_secret, written_path
 from gatewright.types.deployment import Deployment
 from gatewright.types.usage import Price
 
-__all__ = ["CheckedDeployment", "CheckedFallback", "ConfigReport", "check_file", "named_models"]
+__all__ = ["CheckedDeployment", "CheckedFallback", "ConfigReport", "check_file"]
 
 
 class CheckedDeployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,20 +66,6 @@ class ConfigReport(msgspec.Struct, kw_only=True):
     fallbacks: list[CheckedFallback] = []
     errors: list[str] = []
     warnings: list[str] = []
-
-
-def named_models(config: GatewayConfig) -> Iterator[tuple[str, list[str]]]:
-    """Give each setting that names models beside the model list, and the names."""
-    for setting in ("default_model", "default_embedding_model"):
-        if (model := getattr(config, setting)) is not None:
-            yield setting, [model]
-    for setting in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
-        for model, targets in getattr(config, setting).items():
-            yield f"{setting}.{model}", [model, *targets]
-    if config.default_fallbacks:
-        yield "default_fallbacks", list(config.default_fallbacks)
-    for alias, target in config.aliases.items():
-        yield f"aliases.{alias}", [target]
 
 
 def check_file(path: Path, environ: Mapping[str, str] | None = None) -> ConfigReport:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
-from gatewright.errors import ConfigurationError, NotFound
+from gatewright.errors import ConfigurationError
 from gatewright.gateway.config import GatewayConfig
+from gatewright.gateway.naming import find_named
 from gatewright.health import HealthMonitor
 from gatewright.health.checks import ActiveChecks, Probe
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
@@ -186,10 +187,7 @@ def model_named(table: RoutingTable, model: str, setting: str) -> str:
     """Give the name under which the limit of `model` is kept: an alias shares its model's; `"*"` is each of them."""
     if model == EVERY:
         return model
-    try:
-        return table.find(model).name
-    except NotFound as error:
-        raise ConfigurationError(f"{setting}: {error.message}", param=setting) from error
+    return find_named(table, model, setting).name
 
 
 def _sharing(config: GatewayConfig, clock: Clock) -> Sharing | None:
