@@ -16,7 +16,7 @@ from gatewright.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from gatewright.providers.http import aiohttp_client, base
+from gatewright.providers.http import base
 from gatewright.providers.openai_wire import sse as events
 from gatewright.types.usage import Usage
 from providers.openai_wire.lane import Lane, call
@@ -104,7 +104,6 @@ async def test_a_connection_that_closes_before_the_answer(lane: Lane, script: Sc
 
 
 async def test_an_answer_without_end_is_not_read_without_end(lane: Lane, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(aiohttp_client, "MAX_BODY_BYTES", 1_000_000)
     monkeypatch.setattr(base, "MAX_BODY_BYTES", 1_000_000)
     piece = b"10000\r\n%b\r\n" % (b" " * 0x10000)
     lane.upstream.play([head(content_type="application/json", transfer_encoding="chunked"), *[piece] * 400])

@@ -18,7 +18,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gatewright.providers.http.aiohttp_failures import EXPECTED, failure_of
-from gatewright.providers.http.base import MAX_BODY_BYTES, Timeouts, least, too_long
+from gatewright.providers.http.base import Timeouts, least, whole_body
 from gatewright.providers.http.environment import proxy_for, ssl_context
 
 __all__ = ["AiohttpClient"]
@@ -157,17 +157,7 @@ class _Response:
         return self._response.headers
 
     async def read(self) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            while piece := await self.read_some():
-                pieces.append(piece)
-                size += len(piece)
-                if size > MAX_BODY_BYTES:
-                    raise too_long()
-        finally:
-            self._response.close()  # where it has not ended: a connection whose body was read is back in the pool
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return await whole_body(self)
 
     async def read_some(self) -> bytes:
         content = self._response.content

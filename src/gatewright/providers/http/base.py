@@ -9,7 +9,7 @@ import msgspec
 
 from gatewright.errors import InvalidProviderResponse
 
-__all__ = ["MAX_BODY_BYTES", "HttpClient", "HttpResponse", "Timeouts", "least", "too_long"]
+__all__ = ["MAX_BODY_BYTES", "HttpClient", "HttpResponse", "Timeouts", "least", "whole_body"]
 
 MAX_BODY_BYTES = 256 * 1024 * 1024
 """The longest answer that is read whole, decompressed: 2,048 vectors of 3,072 numbers as text are about 75 MB."""
@@ -78,6 +78,16 @@ def least(*limits: float | None) -> float | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def too_long() -> InvalidProviderResponse:
-    """Make the error of an answer beyond `MAX_BODY_BYTES`."""
-    return InvalidProviderResponse(f"the provider's answer is longer than {MAX_BODY_BYTES} bytes")
+async def whole_body(response: HttpResponse) -> bytes:
+    """Read a body to its end and let go of the response; `InvalidProviderResponse` beyond `MAX_BODY_BYTES`."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while piece := await response.read_some():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                raise InvalidProviderResponse(f"the provider's answer is longer than {MAX_BODY_BYTES} bytes")
+    finally:
+        response.close()  # where it has not ended: a connection whose body was read is back in the pool
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -18,7 +18,7 @@ from gatewright.errors import (
     MissingExtra,
     ProviderTimeout,
 )
-from gatewright.providers.http.base import MAX_BODY_BYTES, Timeouts, least, too_long
+from gatewright.providers.http.base import Timeouts, least, whole_body
 from gatewright.providers.http.environment import ssl_context
 
 try:
@@ -102,17 +102,7 @@ class _Response:
         return self._response.headers
 
     async def read(self) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            while piece := await self.read_some():
-                pieces.append(piece)
-                size += len(piece)
-                if size > MAX_BODY_BYTES:
-                    raise too_long()
-        finally:
-            self.close()
-        return b"".join(pieces)
+        return await whole_body(self)
 
     async def read_some(self) -> bytes:
         chunk = self._timeouts.chunk
