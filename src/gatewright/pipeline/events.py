@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from gatewright.pipeline.settling import Ending
 __all__ = [
     "AttemptEnded",
     "BreakerChanged",
+    "CacheHit",
     "CallAdmitted",
     "CallQueued",
     "CallSettled",
@@ -23,6 +24,7 @@ __all__ = [
     "Event",
     "Events",
     "Fallback",
+    "GuardTripped",
     "RetryScheduled",
     "StreamEnded",
 ]
@@ -94,6 +96,34 @@ class BreakerChanged(Event, frozen=True, kw_only=True):
     after: str
     reason: str
     open_for: float | None = None
+
+
+class CacheHit(Event, frozen=True, kw_only=True):
+    """A call was answered from the cache's `tier` (`memory`, `file`, `redis`), with what was stored `age` seconds ago.
+
+    `stale` says that it was past its time to live; `saved_usd` is what the answer had cost (None where that is not
+    known), `saved_seconds` how long it had taken.
+    """
+
+    tier: str
+    age: float
+    stale: bool = False
+    saved_usd: float | None = None
+    saved_seconds: float = 0.0
+
+
+class GuardTripped(Event, frozen=True, kw_only=True):
+    """A guardrail's `rule` found something on the way in or out; `place` says where, never what.
+
+    `severity` and `action` (`block`, `redact`, `warn`, `repair`) are what the rule has for the level in force.
+    """
+
+    guardrail: str
+    rule: str
+    severity: str
+    action: str
+    side: Literal["input", "output"]
+    place: str = ""
 
 
 class CallShared(Event, frozen=True, kw_only=True):
