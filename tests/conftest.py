@@ -1,105 +1,21 @@
-"""A real Redis of the tests' own: on a free port, in a directory that goes away, stopped at the end."""
+"""The real servers of the tests: Redis and PostgreSQL, each started when a test asks for it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class RedisServer:
-    """A redis-server process that can be paused, killed, started again and asked."""
-
-    def __init__(self, program: str, directory: Path, *options: str, config: Path | None = None) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._program = program
-        self._directory = directory
-        self._options = options
-        self._sentinel = [] if config is None else [str(config), "--sentinel"]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [self._program, *self._sentinel, "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--dir", str(self._directory)]
-        if not self._sentinel:
-            command += ["--appendonly", "no", "--save", ""]
-        self.process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        self._wait_until_it_answers()
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def pause(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def ask(self, *words: str) -> bytes:
-        """Send one command and give what comes back within a moment, as it is on the wire."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=2.0) as connection:
-            connection.sendall((" ".join(words) + "\r\n").encode())
-            connection.settimeout(0.3)
-            got = b""
-            with contextlib.suppress(TimeoutError):
-                while piece := connection.recv(65536):
-                    got += piece
-                    if got.endswith(b"\r\n") and got[:1] in b"+-:":
-                        break
-            return got
-
-    def calls(self, command: str) -> int:
-        """Say how often a command was run since the statistics were reset."""
-        for line in self.ask("INFO", "commandstats").decode().splitlines():
-            if line.startswith(f"cmdstat_{command}:"):
-                return int(line.split("calls=")[1].split(",")[0])
-        return 0
-
-    def _wait_until_it_answers(self) -> None:
-        until = time.monotonic() + 10.0
-        while True:
-            try:
-                if self.ask("PING").startswith((b"+PONG", b"-")):
-                    return
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
+from tests.servers import postgres
+from tests.servers.programs import missing
+from tests.servers.redis import RedisServer
 
 
 @pytest.fixture(scope="session")
 def redis_program() -> str:
-    program = shutil.which("redis-server")
-    if program is None:
-        reason = "needs redis-server: apt-get install redis-server"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return program
+    return shutil.which("redis-server") or missing("redis-server", "redis-server")
 
 
 @pytest.fixture
@@ -123,3 +39,34 @@ def start_redis(redis_program: str, tmp_path: Path) -> Iterator[Callable[..., Re
 @pytest.fixture
 def redis_server(start_redis: Callable[..., RedisServer]) -> RedisServer:
     return start_redis()
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[postgres.Template]:
+    template = postgres.Template(postgres.programs() or missing("postgres", "postgresql"))
+    yield template
+    template.remove()
+
+
+@pytest.fixture
+def postgres_server(postgres_template: postgres.Template) -> Iterator[postgres.PostgresServer]:
+    """A server of the test's own, to pause and kill."""
+    server = postgres.PostgresServer(postgres_template)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres_server(postgres_template: postgres.Template) -> Iterator[postgres.PostgresServer]:
+    """One server for all tests that leave it running."""
+    server = postgres.PostgresServer(postgres_template)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(shared_postgres_server: postgres.PostgresServer) -> str:
+    """An empty database of the test's own, on a server that other tests use too."""
+    return shared_postgres_server.new_database(f"test-{uuid.uuid4().hex}")
