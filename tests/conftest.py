@@ -13,6 +13,15 @@ from tests.servers.programs import missing
 from tests.servers.redis import RedisServer
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the directory for the data of every gateway that a test makes without one of its own."""
+    directory = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWRIGHT_DATA_DIR", str(directory))
+        yield directory
+
+
 @pytest.fixture(scope="session")
 def redis_program() -> str:
     return shutil.which("redis-server") or missing("redis-server", "redis-server")

@@ -16,6 +16,7 @@ from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.routing.retries import RetryConfig
 from gatewright.layers.routing.strategies import StrategyName
+from gatewright.llmops.config import RecordsConfig
 from gatewright.types.configuration import Config, is_secret, mapping
 from gatewright.types.deployment import Lane
 
@@ -103,6 +104,7 @@ class GatewayConfig(Config):
     `model_list` gives names of your own. `timeout` is the deadline of a whole call in seconds, None for none.
     `environment` are variables that the configuration sets for itself, `master_key` is what the server's callers
     have to show. `fallbacks` maps a model to the models asked instead; a plain list holds for every model.
+    `data_dir` is where records are kept, `database_url` the PostgreSQL that has them instead.
     """
 
     model_list: list[ModelEntry] = []
@@ -133,6 +135,11 @@ class GatewayConfig(Config):
     health_checks: ActiveCheckConfig = ActiveCheckConfig()
     redis_url: SecretStr | None = None
     redis_namespace: str = Field(default="gatewright", min_length=1)
+    data_dir: Path | None = None
+    database_url: SecretStr | None = None
+    record_operations: bool = True
+    record_content: bool = False
+    records: RecordsConfig = RecordsConfig()
     http: HttpConfig = HttpConfig()
     simulator: dict[str, Any] = {}
     environment: dict[str, SecretStr] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gatewright.errors import GatewayError
+from gatewright.errors import ConfigurationError, GatewayError
 
-__all__ = ["StoreUnavailable"]
+__all__ = ["SchemaTooNew", "StoreUnavailable"]
 
 
 class StoreUnavailable(GatewayError):
@@ -13,3 +13,9 @@ class StoreUnavailable(GatewayError):
     code = "store_unavailable"
     status = 503
     retryable = True
+
+
+class SchemaTooNew(ConfigurationError):
+    """The store was written by a newer version of this program, whose schema this one does not know."""
+
+    code = "schema_too_new"

@@ -1,0 +1,32 @@
+"""How operations are recorded, and for how long they are kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gatewright.types.configuration import Config
+
+__all__ = ["RecordsConfig"]
+
+
+class RecordsConfig(Config):
+    """The journal on this machine's disk, the writer that drains it into the store, and the store's retention.
+
+    A record is in the journal before its caller has the answer, and in the store `interval` seconds later.
+    `journal_max_bytes` is what the journal may hold while the store is down; after that new calls are refused, or the
+    oldest records dropped and counted. `fsync` makes each record outlive a power cut too, at milliseconds a call.
+    The `keep_…` are days, None for ever.
+    """
+
+    interval: float = Field(default=0.5, gt=0, le=60)
+    batch_size: int = Field(default=2000, ge=1, le=100_000)
+    journal_segment_bytes: int = Field(default=1 << 20, ge=4096, le=1 << 30)
+    journal_max_bytes: int = Field(default=1 << 30, ge=1 << 16)
+    journal_fsync: bool = False
+    when_full: Literal["refuse", "drop_oldest"] = "refuse"
+    keep_operations: int | None = Field(default=90, ge=1)
+    keep_content: int | None = Field(default=7, ge=1)
+    keep_minutes: int | None = Field(default=7, ge=1)
+    keep_hours: int | None = Field(default=400, ge=1)

@@ -1,0 +1,1 @@
+"""The schema's revisions, in order; they come with the package."""
