@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DeadlineExceeded",
     "GatewayClosed",
     "GatewayError",
+    "InputRejected",
     "InvalidProviderResponse",
     "MissingExtra",
     "NotFound",
@@ -27,6 +29,7 @@ __all__ = [
     "RateLimited",
     "StreamInterrupted",
     "UnsupportedParameter",
+    "ValidationFailed",
     "redact",
 ]
 
@@ -181,6 +184,47 @@ class ContentPolicyViolation(BadRequest):
     """The provider's content policy refused the prompt or the answer."""
 
     code = "content_policy_violation"
+
+
+class InputRejected(BadRequest):
+    """A guardrail does not let the input through: `errors` are sentences, which name what it is but never quote it."""
+
+    code = "input_rejected"
+    asked = False
+
+    def __init__(
+        self, message: str, *, errors: Sequence[str] = (), findings: Sequence[Any] = (), **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.errors = list(errors)
+        self.findings = list(findings)
+
+
+class ValidationFailed(GatewayError):
+    """A guardrail does not let the answer through, repaired or not.
+
+    `errors` are sentences, one for each fault; `text` is the last text, without what must not be shown; `sent` is how
+    many characters of a stream had gone out.
+    """
+
+    code = "validation_failed"
+    status = 422
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errors: Sequence[str] = (),
+        findings: Sequence[Any] = (),
+        text: str = "",
+        sent: int = 0,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.errors = list(errors)
+        self.findings = list(findings)
+        self.text = text
+        self.sent = sent
 
 
 class AuthenticationFailed(GatewayError):

@@ -13,7 +13,7 @@ from gatewright.errors import ConfigurationError, redact
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["SECRET_WORDS", "Config", "explain", "is_secret", "mapping", "nearest", "written_path"]
+__all__ = ["SECRET_WORDS", "Config", "explain", "faults_of", "is_secret", "mapping", "nearest", "written_path"]
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential", "authorization")
 MAX_SHOWN = 80
@@ -71,9 +71,15 @@ def explain(
     error: ValidationError, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str] | None = None
 ) -> str:
     """Word a validation error: for each fault the path, the value (never a secret) and what was expected."""
-    return "; ".join(
-        _worded(fault, cls, values, origins or {}) for fault in error.errors(include_url=False, include_input=False)
-    )
+    return "; ".join(message for _, message in faults_of(error, cls, values, origins))
+
+
+def faults_of(
+    error: ValidationError, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> list[tuple[tuple[int | str, ...], str]]:
+    """Give each fault of a validation error: where it is, and what `explain` says of it."""
+    faults = error.errors(include_url=False, include_input=False)
+    return [(fault["loc"], _worded(fault, cls, values, origins or {})) for fault in faults]
 
 
 def _worded(fault: ErrorDetails, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
