@@ -13,9 +13,9 @@ class CallbackConfig(Config):
     """How often and when a callback that failed is tried again.
 
     The first wait is `first_wait` seconds, each further one twice as long up to `longest_wait`, with up to `jitter` of
-    it more; after `max_attempts` the delivery is dead. `timeout` ends an asynchronous callback; a synchronous one is let
-    run. What a process had in hand when it died is taken over by another after `lease` seconds, and what other
-    processes recorded is looked for every `poll_interval` seconds.
+    it more; after `max_attempts` the delivery is dead. `timeout` ends an asynchronous callback; a synchronous one is
+    let run. What a process had in hand when it died is taken over after `lease` seconds, and what other processes
+    recorded is looked for every `poll_interval` seconds.
     """
 
     max_attempts: int = Field(default=8, ge=1, le=1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -200,7 +200,7 @@ def _of(tallies: Iterable[Tally], kind: FeedbackType) -> int:
     return sum(one.count for one in tallies if one.type is kind)
 
 
-def _moved(groups: Iterable[Group], moved: Any, limit: int) -> list[dict[str, Any]]:
+def _moved(groups: Iterable[Group], moved: Callable[[Group], bool], limit: int) -> list[dict[str, Any]]:
     """Give the groups that moved, those first that moved most."""
     found = sorted((one for one in groups if moved(one)), key=lambda one: (-abs(one.recent - one.earlier), one.text))
     return [{"text": one.text, "this_period": one.recent, "last_period": one.earlier} for one in found[:limit]]

@@ -140,7 +140,7 @@ def _plain(path: str, value: object, depth: int) -> Any:
     if depth and isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         listed = cast("Sequence[object]", value)
         return [_plain(f"{path}[{place}]", one, depth - 1) for place, one in enumerate(listed)]
-    raise BadRequest(f"{path}: expected what JSON can hold, got {_shown(value)}", param=path)
+    raise BadRequest(f"{path}: expected what JSON can hold, got {_shown(cast(object, value))}", param=path)
 
 
 def _key(path: str, key: object) -> str:

@@ -44,7 +44,7 @@ class Outbox:
         columns = ["feedback", "callback", "state", "attempts", "due_at"]
         with self._database.writing() as connection:
             insert = inserting(connection, table).from_select(columns, fresh).on_conflict_do_nothing()
-            return connection.execute(insert).rowcount
+            return len(connection.execute(insert.returning(table.c.feedback)).all())
 
     def claim(self, callback: str, now: datetime, limit: int, feedback_id: str | None = None) -> list[Delivery]:
         """Take what is due, the longest due first, so that nobody else has it until the lease ends."""
@@ -104,7 +104,7 @@ class Outbox:
         return None if due is None else moment(due)
 
     def counts(self, tenant_id: TenantScope) -> dict[str, dict[str, Any]]:
-        """Give for each callback how many deliveries are pending, delivered and dead, and the errors that there were."""
+        """Give for each callback how many deliveries are pending, delivered and dead, and their errors by class."""
         joined = table.join(rows, rows.c.id == table.c.feedback)
         query = (
             sa.select(table.c.callback, table.c.state, table.c.last_error, sa.func.count())

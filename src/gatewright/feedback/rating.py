@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatewright.errors import BadRequest
 
-__all__ = ["LOWEST", "HIGHEST", "read_rating"]
+__all__ = ["HIGHEST", "LOWEST", "read_rating"]
 
 LOWEST, HIGHEST = 1.0, 5.0
 _THUMBS = {

@@ -153,8 +153,8 @@ def _add(connection: sa.Connection, one: Feedback, due: Sequence[Delivery]) -> N
         "prompt_version": one.prompt_version,
         "text_key": text_key(one.content) if one.type in _GROUPED else None,
     }
-    added = connection.execute(inserting(connection, rows).values(row).on_conflict_do_nothing())
-    if not added.rowcount:
+    adding = inserting(connection, rows).values(row).on_conflict_do_nothing().returning(rows.c.id)
+    if connection.execute(adding).scalar() is None:
         return
     connection.execute(
         sa.insert(texts).values(

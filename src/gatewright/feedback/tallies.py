@@ -20,24 +20,14 @@ __all__ = ["MAX_NAMES", "distinct_texts", "tallies_by_name", "tallies_by_period"
 MAX_NAMES = 100
 """So many models and prompt versions, those with the most feedback, are told apart."""
 _AT_ONCE = 500
+Rows = Sequence[Any]
 
 
-def tallies_by_period(
-    connection: sa.Connection, chosen: Filter, now: datetime, period: timedelta
-) -> list[Tally]:
+def tallies_by_period(connection: sa.Connection, chosen: Filter, now: datetime, period: timedelta) -> list[Tally]:
     """Count by type, status and period."""
     ago = (milliseconds(now) - rows.c.created_at) // round(period.total_seconds() * 1000)
     number = sa.case((ago < 0, 0), (ago < TREND_PERIODS, ago), else_=TREND_PERIODS)
-    return [
-        Tally(
-            type=FeedbackType(kind),
-            status=FeedbackStatus(status),
-            period=int(place),
-            count=count,
-            rating=Mean(total or 0.0, rated),
-        )
-        for kind, status, place, count, total, rated in _counted(connection, chosen, number)
-    ]
+    return [_tally(row, period=int(row[2])) for row in _counted(connection, chosen, number)]
 
 
 def tallies_by_name(connection: sa.Connection, chosen: Filter, column: str) -> list[Tally]:
@@ -50,20 +40,11 @@ def tallies_by_name(connection: sa.Connection, chosen: Filter, column: str) -> l
         .order_by(sa.desc("count"), name)
         .limit(MAX_NAMES)
     )
-    names = {found: place for place, (found, _) in enumerate(connection.execute(frequent))}
+    names = {row[0]: place for place, row in enumerate(_all(connection, frequent))}
     if not names:
         return []
     counted = _counted(connection, chosen, name, name.in_(list(names)))
-    tallies = [
-        Tally(
-            type=FeedbackType(kind),
-            status=FeedbackStatus(status),
-            name=found,
-            count=count,
-            rating=Mean(total or 0.0, rated),
-        )
-        for kind, status, found, count, total, rated in counted
-    ]
+    tallies = [_tally(row, name=row[2]) for row in counted]
     return sorted(tallies, key=lambda one: names[one.name or ""])
 
 
@@ -86,7 +67,7 @@ def texts_said(
         .order_by(sa.func.count().desc(), newest.desc(), rows.c.text_key)
         .limit(limit)
     )
-    found = connection.execute(query).all()
+    found = _all(connection, query)
     worded = _texts(connection, [row[3] for row in found])
     return [
         Said(text=worded[example], count=count, recent=recent, earlier=earlier, feedback_id=example)
@@ -106,7 +87,7 @@ def _said(kind: FeedbackType) -> list[sa.ColumnElement[bool]]:
 
 def _counted(
     connection: sa.Connection, chosen: Filter, by: sa.ColumnElement[Any], *more: sa.ColumnElement[bool]
-) -> sa.CursorResult[Any]:
+) -> Rows:
     place = by.label("place")
     query = (
         sa.select(
@@ -120,12 +101,22 @@ def _counted(
         .where(*chosen.clauses(), *more)
         .group_by(rows.c.type, rows.c.status, sa.text("3"))
     )
-    return connection.execute(query)
+    return _all(connection, query)
+
+
+def _tally(row: Any, **named: Any) -> Tally:
+    kind, status, _, count, total, rated = row
+    rating = Mean(total or 0.0, rated)
+    return Tally(type=FeedbackType(kind), status=FeedbackStatus(status), count=count, rating=rating, **named)
+
+
+def _all(connection: sa.Connection, query: Any) -> Rows:
+    return connection.execute(query).all()
 
 
 def _texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(ids), _AT_ONCE):
         query = sa.select(texts.c.id, texts.c.content).where(texts.c.id.in_(ids[start : start + _AT_ONCE]))
-        found |= {id_: content for id_, content in connection.execute(query)}
+        found |= {row.id: row.content for row in _all(connection, query)}
     return found

@@ -11,7 +11,7 @@ __all__ = ["decisive", "normal_form", "text_key", "words_of"]
 MAX_CHARS = 20_000
 """So much of a text tells it from others."""
 
-_APOSTROPHES = "'’‘`´"
+_APOSTROPHES = "'`\u2018\u2019\u00b4"
 
 
 class _Plain(dict[int, int | str | None]):
@@ -39,7 +39,7 @@ _NEGATION = re.compile(
 
 
 def normal_form(text: str) -> str:
-    """Give a text without its case, punctuation, doubled spaces and compatibility forms (`Ａ` is `a`).
+    """Give a text without its case, punctuation, doubled spaces and compatibility forms (a wide `A` is `a`).
 
     A text of nothing but punctuation keeps it.
     """

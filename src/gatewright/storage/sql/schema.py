@@ -152,3 +152,64 @@ def _rollups(grain: str, *, partitioned: bool) -> sa.Table:
 
 
 rollups = {grain: _rollups(grain, partitioned=grain != "day") for grain in GRAINS}
+# What people say of answers. `created_at` is in milliseconds since 1970; a tenant of NULL is none.
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", sa.String(27), primary_key=True),
+    sa.Column("tenant", sa.Text),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", _Int, nullable=False),
+    sa.Column("rating", sa.Double),
+    sa.Column("operation", sa.Text),
+    sa.Column("link", sa.String(16)),
+    sa.Column("model", sa.Text),
+    sa.Column("prompt_version", sa.Text),
+    sa.Column("text_key", sa.BigInteger),  # the same for texts of the same normal form
+    sa.Index("feedback_of_tenant", "tenant", "created_at", "id"),
+    sa.Index("feedback_by_time", "created_at", "id"),
+    sqlite_with_rowid=False,
+)
+_PENDING = sa.text("status = 'pending'")
+sa.Index(
+    "feedback_pending",
+    feedback.c.type,
+    feedback.c.created_at,
+    postgresql_where=_PENDING,
+    sqlite_where=_PENDING,
+)
+_UNVERIFIED = sa.text("link = 'unverified'")
+sa.Index("feedback_unverified", feedback.c.created_at, postgresql_where=_UNVERIFIED, sqlite_where=_UNVERIFIED)
+
+# The long texts lie apart: counting reads the short rows only.
+feedback_texts = sa.Table(
+    "feedback_texts",
+    metadata,
+    sa.Column("id", sa.String(27), primary_key=True),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("response", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),  # a JSON object
+    sqlite_with_rowid=False,
+)
+
+feedback_deliveries = sa.Table(
+    "feedback_deliveries",
+    metadata,
+    sa.Column("feedback", sa.String(27), primary_key=True),
+    sa.Column("callback", sa.Text, primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", _Int, nullable=False),
+    sa.Column("last_error", sa.Text),
+    sqlite_with_rowid=False,
+)
+_OPEN = sa.text("state = 'pending'")
+sa.Index(
+    "feedback_deliveries_due",
+    feedback_deliveries.c.callback,
+    feedback_deliveries.c.due_at,
+    postgresql_where=_OPEN,
+    sqlite_where=_OPEN,
+)
