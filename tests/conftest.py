@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.servers import postgres
+from tests.servers import postgres, redis
 from tests.servers.programs import missing
 from tests.servers.redis import RedisServer
 
@@ -24,7 +23,8 @@ def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def redis_program() -> str:
-    return shutil.which("redis-server") or missing("redis-server", "redis-server")
+    """The server that `start_redis` starts; tests of what must do with Valkey too override it by `redis.PROGRAMS`."""
+    return redis.program("redis-server")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def redis_server(start_redis: Callable[..., RedisServer]) -> RedisServer:
 
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[postgres.Template]:
-    template = postgres.Template(postgres.programs() or missing("postgres", "postgresql"))
+    template = postgres.Template(postgres.programs() or missing("postgres", "apt-get install postgresql"))
     yield template
     template.remove()
 

@@ -1,9 +1,10 @@
-"""A real cluster of three nodes, and a real sentinel that makes a replica the master."""
+"""A real cluster of three nodes, and a real sentinel that makes a replica the master; of Redis and of Valkey."""
 
 import asyncio
 import time
 
 import pytest
+from tests.servers import redis
 
 from gatewright.clock import MONOTONIC
 from gatewright.layers.rate_limiter.config import RateLimitConfig
@@ -43,6 +44,11 @@ def until(condition, seconds):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.fixture(scope="session", params=redis.PROGRAMS)
+def redis_program(request):
+    return redis.program(request.param)
 
 
 @pytest.fixture

