@@ -97,7 +97,7 @@ class FairQueue:
         self._ring(now)
         while (entry := surface(self._ready, None)) is not None:
             heappop(self._ready)
-            lane = entry[4]
+            lane = entry[2]
             barred_at = self._barred_at(lane)
             if barred_at is not None:
                 self._park(lane, barred_at)
@@ -205,14 +205,13 @@ class FairQueue:
         self._put(lane, self._ready, None)
 
     def _put(self, lane: Lane, heap: list[Entry], line: Line | None) -> None:
-        rank, tag, seq = lane.order_at(line)
-        lane.entry = (rank, tag, seq, next(self._numbers), lane)
+        lane.entry = (lane.order_at(line), next(self._numbers), lane)
         heappush(heap, lane.entry)
 
     def _barred_at(self, lane: Lane) -> Line | None:
         """Give the line in which somebody more urgent waits, or one that somebody of the same tenant holds."""
         for line in lane.lines:
-            if line.parked and (top := surface(line.parked, line)) is not None and top[:3] < lane.order_at(line):
+            if line.parked and (top := surface(line.parked, line)) is not None and top[0] < lane.order_at(line):
                 return line
             holder = line.holder
             if holder is not None and holder is not lane and holder.order_at(line) < lane.order_at(line):
@@ -253,7 +252,7 @@ class FairQueue:
     def _call_up(self, line: Line) -> None:
         """Let the most urgent lane of a line try again."""
         if line.parked and surface(line.parked, line) is not None:
-            lane = heappop(line.parked)[4]
+            lane = heappop(line.parked)[2]
             self._make_ready(lane, line)
 
     def _let_go(self, ticket: Ticket) -> None:

@@ -48,12 +48,17 @@ class Ticket:
 
 
 class Contest:
-    """One priority class before one shared gate: its virtual time, and the weights that contend."""
+    """One priority class before one shared gate: its virtual time, and how many shares of what weight contend.
 
-    __slots__ = ("idle", "shares", "virtual", "weight")
+    `begins` is the virtual time at which the call began that passed last: who comes now begins there.
+    """
+
+    __slots__ = ("begins", "contending", "idle", "shares", "virtual", "weight")
 
     def __init__(self) -> None:
         self.virtual = 0.0
+        self.begins = 0.0
+        self.contending = 0
         self.weight = 0.0
         self.shares: dict[Hashable, Share] = {}
         self.idle: list[tuple[float, int, Share]] = []
@@ -62,17 +67,19 @@ class Contest:
 class Share:
     """What one tenant has had of one shared gate; `tag` is the virtual time at which its next call is due.
 
+    `since` is the virtual time at which it came, below zero: of those due at the same time the last to come is first.
     `contending` counts its lanes that could pass or wait right here: what is held up elsewhere claims nothing.
     """
 
-    __slots__ = ("contending", "contest", "counted_weight", "lanes", "listed_idle", "tag", "tenant", "weight")
+    __slots__ = ("contending", "contest", "counted_weight", "lanes", "listed_idle", "since", "tag", "tenant", "weight")
 
     def __init__(self, contest: Contest, tenant: Hashable, weight: float) -> None:
         self.contest = contest
         self.tenant = tenant
         self.weight = weight
         self.counted_weight = 0.0
-        self.tag = contest.virtual
+        self.tag = contest.begins
+        self.since = 0.0
         self.contending = 0
         self.lanes = 0
         self.listed_idle = False
@@ -80,9 +87,12 @@ class Share:
     def enter(self) -> None:
         """Count one more lane that contends; who comes back gets no credit for the time away."""
         if not self.contending:
-            self.tag = max(self.tag, self.contest.virtual)
+            begins = self.contest.begins
+            self.tag = max(self.tag, begins)
+            self.since = -begins
             self.counted_weight = self.weight
             self.contest.weight += self.weight
+            self.contest.contending += 1
         self.contending += 1
 
     def leave(self) -> None:
@@ -90,16 +100,26 @@ class Share:
         self.contending -= 1
         if not self.contending:
             self.contest.weight -= self.counted_weight
+            self.contest.contending -= 1
 
     def charge(self, cost: float) -> None:
         """Move the virtual time on by a call that passes now."""
         contest = self.contest
-        contest.virtual = max(contest.virtual + cost / max(contest.weight, self.counted_weight), self.tag)
+        if contest.contending == 1 and self.contending:
+            # Nobody else is there to whom it could owe anything.
+            contest.begins = self.tag
+            contest.virtual = self.tag + cost / self.weight
+        else:
+            contest.begins = max(contest.virtual, self.tag)
+            contest.virtual = max(contest.virtual + cost / max(contest.weight, self.counted_weight), self.tag)
         self.tag += cost / self.weight
 
 
-Entry = tuple[int, float, int, int, "Lane"]
-"""A lane in a heap: rank, tag, arrival of its first call, a number that tells entries apart, the lane."""
+Order = tuple[int, float, float, int]
+"""How urgent a lane is, the smaller the sooner: its rank, its share's tag and `since`, the arrival of its first call."""
+
+Entry = tuple[Order, int, "Lane"]
+"""A lane in a heap: its order, a number that tells entries apart, the lane."""
 
 
 class Line:
@@ -136,6 +156,7 @@ class Lane:
         "length",
         "lines",
         "met_shared",
+        "outermost",
         "parked_at",
         "rank",
         "shares",
@@ -152,6 +173,7 @@ class Lane:
         self.tenant = tenant
         self.lines = lines
         self.shares = shares
+        self.outermost = next(iter(shares.values()), None)
         self.tickets: deque[Ticket] = deque()
         self.length = 0
         self.cost = 0.0
@@ -162,14 +184,16 @@ class Lane:
         self.met_shared = False
         self.turned_away = False
 
-    def order_at(self, line: Line | None) -> tuple[int, float, int]:
+    def order_at(self, line: Line | None) -> Order:
         """How urgent it is in a line, the smaller the sooner; None is among those that are ready.
 
         In a tenant's own line whoever came first is first. Those that are ready are compared by their outermost
         shared gate, which is the first.
         """
-        share = self.shares.get(line) if line is not None else next(iter(self.shares.values()), None)
-        return (self.rank, share.tag if share is not None else 0.0, self.tickets[0].seq)
+        share = self.outermost if line is None else self.shares.get(line)
+        if share is None:
+            return (self.rank, 0.0, 0.0, self.tickets[0].seq)
+        return (self.rank, share.tag, share.since, self.tickets[0].seq)
 
     def ahead_of(self, ticket: Ticket) -> Iterator[Ticket]:
         """Give the calls that wait before this one."""
@@ -221,19 +245,19 @@ def surface(heap: list[Entry], line: Line | None) -> Entry | None:
     """Give the true top of a line's heap: drop the entries of lanes that left, put back those grown less urgent."""
     while heap:
         entry = heap[0]
-        lane = entry[4]
+        lane = entry[2]
         if lane.entry is not entry:
             heappop(heap)
             continue
-        rank, tag, seq = lane.order_at(line)
-        if tag <= entry[1] and seq == entry[2]:
+        order = lane.order_at(line)
+        if order <= entry[0] and order[3] == entry[0][3]:
             return entry
-        lane.entry = (rank, tag, seq, entry[3], lane)
+        lane.entry = (order, entry[1], lane)
         heapreplace(heap, lane.entry)
     return None
 
 
 def compact(heap: list[Entry]) -> None:
     """Drop all entries of lanes that left."""
-    heap[:] = [entry for entry in heap if entry[4].entry is entry]
+    heap[:] = [entry for entry in heap if entry[2].entry is entry]
     heapify(heap)

@@ -91,9 +91,9 @@ class Roster:
         if not closed.lanes and not closed.listed_idle:
             closed.listed_idle = True
             heappush(idle, (closed.tag, next(self._numbers), closed))
-        while idle and idle[0][0] <= contest.virtual:
+        while idle and idle[0][0] <= contest.begins:
             share = heappop(idle)[2]
-            share.listed_idle = not share.lanes and share.tag > contest.virtual
+            share.listed_idle = not share.lanes and share.tag > contest.begins
             if share.listed_idle:
                 heappush(idle, (share.tag, next(self._numbers), share))
             elif not share.lanes:
