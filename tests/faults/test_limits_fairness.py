@@ -88,8 +88,8 @@ async def test_calls_that_find_room_when_alone_wait_for_the_next_turn_beside_a_f
     for tenant in "bc":
         alone = await waits({tenant: load[tenant]})
         assert len(among[tenant]) == len(load[tenant])
-        # The turn that is under way is the flood's, whoever comes.
-        assert p95(among[tenant]) <= 2 * p95(alone[tenant]) + SLOT
+        # The turn that is next is taken, whoever comes, and the other small load may come before it.
+        assert p95(among[tenant]) <= 2 * p95(alone[tenant]) + 2 * SLOT
 
 
 async def test_the_flood_itself_gets_what_the_others_leave():
