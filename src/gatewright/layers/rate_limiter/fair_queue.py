@@ -41,10 +41,14 @@ Admit = Callable[[Ticket], tuple[Gate, float] | None]
 
 
 class FairQueue:
-    """Calls that wait; `admit` of `next` decides whether one can go, the queue decides who is asked."""
+    """Calls that wait; `admit` of `next` decides whether one can go, the queue decides who is asked.
 
-    def __init__(self, max_size: int = 100_000) -> None:
+    `foretold` says that the gates themselves know when they open, so that nobody is asked in vain before that.
+    """
+
+    def __init__(self, max_size: int = 100_000, *, foretold: bool = True) -> None:
         self.max_size = max_size
+        self._foretold = foretold
         self._size = 0
         self._crowd = Crowd()
         self._numbers = count()
@@ -109,7 +113,7 @@ class FairQueue:
                 self._make_ready(lane, lane.came_from)
                 raise
             if closed is None:
-                self._let_go(ticket)
+                self._let_go(ticket, now)
                 return ticket
             line = self._lines[closed[0]]
             self._set_alarm(line, now + closed[1])
@@ -233,8 +237,7 @@ class FairQueue:
     def _stand(self, lane: Lane, line: Line) -> None:
         lane.came_from = None
         lane.parked_at = line
-        share = lane.shares.get(line)
-        lane.contend_at({} if share is None else {line: share})
+        lane.contend_only_at(line)
         self._put(lane, line.parked, line)
 
     def _hold(self, lane: Lane) -> None:
@@ -255,7 +258,18 @@ class FairQueue:
             lane = heappop(line.parked)[2]
             self._make_ready(lane, line)
 
-    def _let_go(self, ticket: Ticket) -> None:
+    def _call_up_next(self, line: Line, now: float) -> None:
+        """Do the same after one has gone, unless the gate is closed to the next for now."""
+        top = surface(line.parked, line) if line.parked else None
+        if top is None:
+            return
+        closed_for = line.gate.time_until(top[2].tickets[0].cost, now) if self._foretold else 0.0
+        if closed_for > 0.0:
+            self._set_alarm(line, now + closed_for)
+        else:
+            self._call_up(line)
+
+    def _let_go(self, ticket: Ticket, now: float) -> None:
         lane = ticket.lane
         came_from = lane.came_from
         for share in lane.shares.values():
@@ -273,7 +287,7 @@ class FairQueue:
                 # Back in line: whoever is due next there is tried next.
                 self._stand(lane, came_from)
         if came_from is not None:
-            self._call_up(came_from)
+            self._call_up_next(came_from, now)
 
     def _take_out(self, ticket: Ticket) -> None:
         ticket.waiting = False

@@ -28,6 +28,10 @@ class Gate(Protocol):
         """How many calls may wait for it."""
         ...
 
+    def time_until(self, tokens: float, now: float) -> float:
+        """Give the seconds until a call of so many tokens finds room, if nobody else takes it; infinity: who knows."""
+        ...
+
     def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
         """Give the seconds in which it lets so many calls of so many tokens in all pass, `last` of them the last's."""
         ...
@@ -200,9 +204,19 @@ class Lane:
         before = takewhile(lambda other: other is not ticket, self.tickets)
         return (other for other in before if other.waiting)
 
+    def contend_only_at(self, line: Line) -> None:
+        """Claim a share at this line only, if it is one where there are shares."""
+        share = self.shares.get(line)
+        if share is None:
+            self.contend_at({})
+        else:
+            self.contend_at(self.shares if len(self.shares) == 1 else {line: share})
+
     def contend_at(self, shares: dict[Line, Share]) -> None:
         """Say where it claims a share from now on."""
         before, self.contends_at = self.contends_at, shares
+        if before is shares:
+            return
         for line, share in shares.items():
             if line not in before:
                 share.enter()

@@ -39,8 +39,10 @@ class WaitingRoom:
     ) -> None:
         self._clock = clock
         self._permit = permit
-        self._queue = FairQueue(max_size)
+        # What other processes give back at a limit, this one cannot foretell.
+        self._queue = FairQueue(max_size, foretold=shared is None)
         self._waiters: dict[Waiter, None] = {}  # in the order of their arrival
+        self._loop: asyncio.AbstractEventLoop | None = None  # theirs
         self._expiries: list[tuple[float, int, Waiter]] = []
         self._numbers = count()
         self._alarm = Alarm(clock, self._ring)
@@ -83,7 +85,8 @@ class WaitingRoom:
         self._leave_closed_loop()
         now = self._clock.now()
         self._refuse_if_it_may_not_wait(claim, limits, now, refusal)
-        waiter = Waiter(claim, limits, standing, now, asyncio.get_running_loop().create_future())
+        self._loop = asyncio.get_running_loop()
+        waiter = Waiter(claim, limits, standing, now, self._loop.create_future())
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
         for ticket in self._queue.displaced_by(claim.tenant, limits):
@@ -120,7 +123,8 @@ class WaitingRoom:
         if following is None:
             self._alarm.clear()
         else:
-            self._alarm.set(following, next(iter(self._waiters)).future.get_loop())
+            assert self._loop is not None
+            self._alarm.set(following, self._loop)
 
     def reconsider(
         self,
@@ -287,6 +291,5 @@ class WaitingRoom:
             waiter.future.set_exception(error)
 
     def _leave_closed_loop(self) -> None:
-        first = next(iter(self._waiters), None)
-        if first is not None and first.future.get_loop().is_closed():
+        if self._waiters and self._loop is not None and self._loop.is_closed():
             self.abandon(None)
