@@ -25,9 +25,12 @@ if TYPE_CHECKING:
         generate_text_async,
         stream_text,
     )
+    from gatewright.layers.cache import CacheConfig, CacheMechanism
     from gatewright.types.usage import Usage
 
 __all__ = [
+    "CacheConfig",
+    "CacheMechanism",
     "EmbedResponse",
     "GatewayConfig",
     "GatewayError",
@@ -46,7 +49,12 @@ __all__ = [
     "stream_text",
 ]
 
-_HOMES = {"GatewayError": "gatewright.errors", "Usage": "gatewright.types.usage"}
+_HOMES = {
+    "CacheConfig": "gatewright.layers.cache",
+    "CacheMechanism": "gatewright.layers.cache",
+    "GatewayError": "gatewright.errors",
+    "Usage": "gatewright.types.usage",
+}
 
 
 def __getattr__(name: str) -> Any:

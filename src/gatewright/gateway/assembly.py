@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewright.clock import Clock
+from gatewright.gateway.caching import Caching
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
@@ -34,7 +35,7 @@ __all__ = ["Assembly"]
 class Assembly:
     """The layers of one configuration, put together.
 
-    Call stack: deadline → deduplication → rate limits → batching → splitting of embeddings → routing.
+    Call stack: deadline → cache → deduplication → rate limits → batching → splitting of embeddings → routing.
     Attempt stack: circuit breaker → the deployment's limits → the provider.
     """
 
@@ -54,7 +55,15 @@ class Assembly:
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
-        self.flow = Flow(config, clock=clock, events=events, table=lambda: self.table, embed_limit=self.embed_limit)
+        self.caching = Caching(config, clock=clock, events=events, table=lambda: self.table)
+        self.flow = Flow(
+            config,
+            clock=clock,
+            events=events,
+            table=lambda: self.table,
+            embed_limit=self.embed_limit,
+            stores=self.caching.checks(),
+        )
         self.table = RoutingTable(
             deployments.listed(),
             aliases=config.aliases,
@@ -84,7 +93,9 @@ class Assembly:
     def put_together(self) -> None:
         """Make the stacks, anew where a part was switched on while the gateway lives."""
         self._attempts.clear()
-        self.handle = stack([*self._outer, *self.flow.call_layers(), *self._inner], self._router)
+        self.handle = stack(
+            [*self._outer, *self.caching.layers(), *self.flow.call_layers(), *self._inner], self._router
+        )
         for watch in (self._checks, self.flow.sharing):
             if watch is not None:
                 self.handle = _started(watch.start, self.handle)
@@ -128,6 +139,7 @@ class Assembly:
         """Close what is bound to the running loop; what is asked for again is opened anew."""
         if self._checks is not None:
             await self._checks.aclose()
+        await self.caching.aclose()
         await self.flow.aclose()
         await self.lanes.aclose()
 

@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from gatewright.health.config import ActiveCheckConfig, HealthConfig
 from gatewright.layers.batching.config import BatchingConfig
+from gatewright.layers.cache import CacheConfig, CacheMechanism
+from gatewright.layers.cache.config import MAX_TTL
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.rate_limiter.config import RateLimitConfig
@@ -104,7 +106,9 @@ class GatewayConfig(Config):
     `model_list` gives names of your own. `timeout` is the deadline of a whole call in seconds, None for none.
     `environment` are variables that the configuration sets for itself, `master_key` is what the server's callers
     have to show. `fallbacks` maps a model to the models asked instead; a plain list holds for every model.
-    `data_dir` is where records are kept, `database_url` the PostgreSQL that has them instead.
+    `data_dir` is where records are kept, `database_url` the PostgreSQL that has them instead. Answers are cached where
+    `enable_caching` says so or a `cache` is given (one of your own, or where to keep it), for `cache_ttl` seconds or
+    the cache's own `default_ttl`.
     """
 
     model_list: list[ModelEntry] = []
@@ -131,6 +135,9 @@ class GatewayConfig(Config):
     circuit_breaker: CircuitBreakerConfig | None = None
     deduplication: DeduplicationConfig = DeduplicationConfig(enabled=False)
     batching: BatchingConfig = BatchingConfig(enabled=False)
+    enable_caching: bool | None = None
+    cache_ttl: float | None = Field(default=None, gt=0, le=MAX_TTL)
+    cache: CacheMechanism | CacheConfig | None = None
     health: HealthConfig = HealthConfig()
     health_checks: ActiveCheckConfig = ActiveCheckConfig()
     redis_url: SecretStr | None = None

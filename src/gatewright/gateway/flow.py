@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
@@ -32,7 +32,10 @@ __all__ = ["Flow", "model_named"]
 
 
 class Flow:
-    """Makes the layers of flow, and keeps what they share. `table` is asked once it is there."""
+    """Makes the layers of flow, and keeps what they share.
+
+    `table` is asked once it is there, `stores` are checked for the health.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Flow:
         events: Events,
         table: Callable[[], RoutingTable],
         embed_limit: Callable[[str], int],
+        stores: Mapping[str, Callable[[], Awaitable[object]]],
     ) -> None:
         self._clock = clock
         self._events = events
@@ -62,7 +66,7 @@ class Flow:
             deployments=self._deployments,
             breakers=self._breaker_states,
             queues=self.queues,
-            stores={"redis": self.sharing.check} if self.sharing is not None else None,
+            stores={**({"redis": self.sharing.check} if self.sharing is not None else {}), **stores},
         )
         events.subscribe(self.health, AttemptEnded, StreamEnded, BreakerChanged)
         self._configure(config)

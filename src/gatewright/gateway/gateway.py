@@ -218,6 +218,8 @@ class LiteLLMGateway(FlowControls):
             cost_usd=answer.cost_usd,
             latency_ms=(self._clock.now() - call.started_at) * 1000,
             cached=reply.cached,
+            cache_status=reply.cache_status,
+            cache_age=reply.cache_age,
             attempts=reply.attempts,
             parsed=parsed,
             deployment_id=answer.deployment_id,
@@ -237,6 +239,8 @@ class LiteLLMGateway(FlowControls):
             cost_usd=vectors.cost_usd,
             latency_ms=(self._clock.now() - call.started_at) * 1000,
             cached=reply.cached,
+            cache_status=reply.cache_status,
+            cache_age=reply.cache_age,
             attempts=reply.attempts,
             deployment_id=vectors.deployment_id,
         )

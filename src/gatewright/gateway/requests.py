@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from gatewright.clock import Clock
 from gatewright.errors import BadRequest
 from gatewright.gateway.config import GatewayConfig
-from gatewright.pipeline.call import Call, CallOptions, new_id
+from gatewright.gateway.wishes import cache_wishes
+from gatewright.pipeline.call import AS_CONFIGURED, Call, CallOptions, new_id
 from gatewright.providers.catalogue import USUAL_EMBEDDINGS, provider_name
 from gatewright.types.caller import ANONYMOUS, Caller
 from gatewright.types.messages import messages_of
@@ -20,7 +21,8 @@ from gatewright.types.schemas import response_format_of
 
 __all__ = ["CallMaker", "MadeCall"]
 
-_OPTIONS = frozenset({"timeout", "max_retries", "fallbacks", "drop_params", "continue_streams", "deduplicate"})
+_CACHE = frozenset({"cache", "cache_ttl"})
+_OPTIONS = frozenset({"timeout", "max_retries", "fallbacks", "drop_params", "continue_streams", "deduplicate"}) | _CACHE
 _CALLER = frozenset({"session", "tags", "key_id"})
 _OWN = _OPTIONS | _CALLER
 
@@ -114,7 +116,6 @@ class CallMaker:
     ) -> Call:
         now = self._clock.now()
         timeout = _timeout(own["timeout"]) if own and "timeout" in own else self._config.timeout
-        options = {"options": _options(own)} if own else {}
         return Call(
             request=request,
             id=new_id(),
@@ -122,7 +123,7 @@ class CallMaker:
             caller=_caller(tenant_id, params.get("user"), own),
             deadline=None if timeout is None else now + timeout,
             stream=stream,
-            **options,
+            options=_options(own) if own else AS_CONFIGURED,
         )
 
 
@@ -180,6 +181,7 @@ def _options(own: Mapping[str, Any]) -> CallOptions:
         drop_params=_switch(own, "drop_params"),
         continue_streams=_switch(own, "continue_streams"),
         deduplicate=_switch(own, "deduplicate"),
+        cache=cache_wishes(own),
     )
 
 

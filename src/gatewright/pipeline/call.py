@@ -12,7 +12,7 @@ import msgspec
 from gatewright.types.caller import ANONYMOUS, Caller
 from gatewright.types.requests import EmbedRequest, GenerateRequest, Request
 
-__all__ = ["Call", "CallOptions", "new_id"]
+__all__ = ["AS_CONFIGURED", "CacheWishes", "Call", "CallOptions", "new_id"]
 
 
 def new_id() -> str:
@@ -23,6 +23,19 @@ def new_id() -> str:
     return f"req_{int(time()):08x}" + hexlify(os.urandom(8)).decode()
 
 
+class CacheWishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call wants of the response cache: `no_cache` reads nothing, `no_store` keeps nothing.
+
+    `namespace` keeps its answers apart, `ttl` is seconds, `max_age` the seconds that an answer may be old at most.
+    """
+
+    no_cache: bool = False
+    no_store: bool = False
+    namespace: str = ""
+    ttl: float | None = None
+    max_age: float | None = None
+
+
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What one call wants otherwise than the configuration has it; None is "as configured"."""
 
@@ -31,13 +44,18 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     drop_params: bool | None = None
     continue_streams: bool | None = None
     deduplicate: bool | None = None
+    cache: CacheWishes | None = None
 
 
 AS_CONFIGURED = CallOptions()
+"""Nothing otherwise."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """Frozen; layers derive a new one by `replace`. `started_at` and `deadline` are monotonic seconds."""
+    """Frozen; layers derive a new one by `replace`. `started_at` and `deadline` are monotonic seconds.
+
+    `fingerprint` says what is asked, where a layer has worked that out already: whoever needs it has no need to again.
+    """
 
     request: Request
     id: str
@@ -46,6 +64,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float | None = None
     stream: bool = False
     options: CallOptions = AS_CONFIGURED
+    fingerprint: bytes | None = None
 
     def replace(self, **changes: Any) -> Call:
         """Give this call with some fields changed."""

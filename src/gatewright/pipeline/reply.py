@@ -12,6 +12,7 @@ from gatewright.errors import CallCancelled, GatewayError
 from gatewright.pipeline.fold import Fold
 from gatewright.pipeline.settling import Ending, Outcome, Settled, call_settled
 from gatewright.types.limits import ProviderLimits
+from gatewright.types.responses import CacheStatus
 
 __all__ = ["Fold", "Outcome", "Reply", "Settled"]
 
@@ -49,6 +50,8 @@ class Reply(Generic[C, V]):
         "_value",
         "_whole",
         "attempts",
+        "cache_age",
+        "cache_status",
         "cached",
         "limits",
         "on_failure",
@@ -71,6 +74,8 @@ class Reply(Generic[C, V]):
         self.outcome: Outcome[V] | None = None
         self.attempts = 1
         self.cached = False
+        self.cache_status: CacheStatus | None = None
+        self.cache_age: float | None = None
         self.limits: ProviderLimits | None = None
         # Words the error with which reading fails, given what was read until then.
         self.on_failure: Callable[[BaseException, V], BaseException] | None = None

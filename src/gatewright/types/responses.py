@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from gatewright.types.results import Choice, ToolCall, lazy_json
 from gatewright.types.usage import NO_USAGE, Usage
 
-__all__ = ["EmbedResponse", "GenerateResponse"]
+__all__ = ["CacheStatus", "EmbedResponse", "GenerateResponse"]
+
+CacheStatus = Literal["hit", "stale", "miss", "bypass"]
+"""What the response cache had: the answer, one past its time, nothing, or it was not asked."""
 
 
 class GenerateResponse(msgspec.Struct, kw_only=True):
@@ -19,6 +22,8 @@ class GenerateResponse(msgspec.Struct, kw_only=True):
     `text`, `finish_reason`, `tool_calls`, `reasoning` and `refusal` are the first choice's; with `n` above 1 all are
     in `choices`. `cost_usd` is None where the model's price is not known. `latency_ms` is from the call's entry to
     its answer, queueing and retries included; `attempts` counts the requests made to providers for it.
+    `cached` is an answer that was there or that somebody else's call brought; `cache_status` is what the response
+    cache had (None without one), `cache_age` the seconds since it was kept there.
     """
 
     model: str
@@ -29,6 +34,8 @@ class GenerateResponse(msgspec.Struct, kw_only=True):
     cost_usd: float | None = None
     latency_ms: float = 0.0
     cached: bool = False
+    cache_status: CacheStatus | None = None
+    cache_age: float | None = None
     attempts: int = 1
     parsed: Any = None
     deployment_id: str = ""
@@ -82,6 +89,8 @@ class EmbedResponse(msgspec.Struct, kw_only=True):
     cost_usd: float | None = None
     latency_ms: float = 0.0
     cached: bool = False
+    cache_status: CacheStatus | None = None
+    cache_age: float | None = None
     attempts: int = 1
     deployment_id: str = ""
 

@@ -83,8 +83,8 @@ class RedisStore:
             self._on_return.append(on_return)
 
     def key(self, name: str) -> bytes:
-        """Give the full key of a name."""
-        return self._prefix + name.encode()
+        """Give the full key of a name; any text is one, half a character too."""
+        return self._prefix + name.encode("utf-8", "surrogatepass")
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[bytes], on_reply: OnReply) -> None:
         """Run a script; `on_reply` gets its reply, or `StoreUnavailable`, within `patience`, once and for certain."""
@@ -105,13 +105,27 @@ class RedisStore:
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=OPENING_PATIENCE)
 
-    async def check(self) -> None:
-        """Raise `StoreUnavailable` where it does not answer now."""
+    async def ask(self, *words: bytes) -> Any:
+        """Run one command and give its reply, or `StoreUnavailable`, within `patience`."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._submit(encode(b"PING"), lambda reply: None if answered.done() else answered.set_result(reply))
+
+        def on_reply(reply: Any) -> None:
+            if not answered.done():
+                answered.set_result(reply)
+
+        # A server that is full refuses what would be one value more, and answers everything else.
+        full = lambda reply: isinstance(reply, ErrorReply) and reply.code == "OOM"  # noqa: E731
+        self._submit(encode(*words), lambda reply: on_reply(reply) if full(reply) else self._checked(reply, on_reply))
         reply = await answered
+        if isinstance(reply, ErrorReply):
+            raise StoreUnavailable(f"Redis answered {reply.code}", upstream_code=reply.code)
         if isinstance(reply, StoreUnavailable):
             raise reply
+        return reply
+
+    async def check(self) -> None:
+        """Raise `StoreUnavailable` where it does not answer now."""
+        await self.ask(b"PING")
 
     def status(self) -> StoreStatus:
         """Say how it is."""

@@ -1,0 +1,311 @@
+"""A cache that can be used alone: values by keys, apart for each tenant, from blocking code and from any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Self, TypeVar
+
+from gatewright.errors import ConfigurationError
+from gatewright.layers.cache.blocking import BlockingSide
+from gatewright.layers.cache.checks import checked_key, checked_ttl, decoded, encoded
+from gatewright.layers.cache.claims import Claims
+from gatewright.layers.cache.config import CacheConfig
+from gatewright.layers.cache.scope import matching, stored_key, tenant_prefix
+from gatewright.layers.cache.stats import CacheStats, Tally
+from gatewright.layers.cache.tiers import Tiers
+from gatewright.layers.cache.turns import Abandoned, Flight, Turns
+from gatewright.pipeline.settling import keep_settling
+from gatewright.storage.keyvalue.protocol import Item
+
+__all__ = ["CacheMechanism"]
+
+T = TypeVar("T")
+_NOTHING = object()
+
+
+class CacheMechanism:
+    """Keeps values for a time, in memory, in a file or in Redis.
+
+    A value is whatever MessagePack has a form for: texts, numbers, bytes, lists, dictionaries; each reader gets a copy
+    of its own. `tenant_id` None is a tenant too: the one without a name. Where the store does not answer a question is
+    answered as if there were nothing; `delete`, `invalidate_pattern` and `clear` raise `StoreUnavailable` then.
+    """
+
+    def __init__(self, config: CacheConfig | None = None, *, now: Callable[[], float] = time.time) -> None:
+        if config is not None and not isinstance(config, CacheConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"config: expected a CacheConfig, got {type(config).__name__}", param="config")
+        self.config = config or CacheConfig()
+        self.now = now
+        self.tally = Tally()
+        self.tiers = Tiers(self.config, failed=lambda: self.tally.error(None), now=now)
+        self._turns = Turns()
+        self._claims = Claims(self.tiers, self.config.compute_timeout)
+        self._blocking = BlockingSide()
+
+    def get(self, key: str, tenant_id: str | None = None, *, default: Any = None, namespace: str = "") -> Any:
+        """Give the value of a key, `default` where there is none."""
+        stored = _key(tenant_id, namespace, key)
+        item = self.tiers.peek(stored) or self._wait(self._found, stored)
+        return self._value(item, tenant_id, default)
+
+    async def get_async(
+        self, key: str, tenant_id: str | None = None, *, default: Any = None, namespace: str = ""
+    ) -> Any:
+        """Do what `get` does."""
+        stored = _key(tenant_id, namespace, key)
+        item = self.tiers.peek(stored) or await self._found(stored)
+        return self._value(item, tenant_id, default)
+
+    def set(
+        self, key: str, value: Any, tenant_id: str | None = None, *, ttl: float | None = None, namespace: str = ""
+    ) -> None:
+        """Keep a value for `ttl` seconds, the configuration's `default_ttl` where that is None."""
+        self._wait(self._keep, *self._entry(key, value, tenant_id, ttl, namespace), tenant_id)
+
+    async def set_async(
+        self, key: str, value: Any, tenant_id: str | None = None, *, ttl: float | None = None, namespace: str = ""
+    ) -> None:
+        """Do what `set` does."""
+        await self._keep(*self._entry(key, value, tenant_id, ttl, namespace), tenant_id)
+
+    def delete(self, key: str, tenant_id: str | None = None, *, namespace: str = "") -> bool:
+        """Let go of a key; False where it was not there."""
+        return self._wait(self.delete_async, key, tenant_id, namespace=namespace)
+
+    async def delete_async(self, key: str, tenant_id: str | None = None, *, namespace: str = "") -> bool:
+        """Do what `delete` does."""
+        return await self.tiers.delete([_key(tenant_id, namespace, key)]) > 0
+
+    def invalidate_pattern(self, pattern: str, tenant_id: str | None = None, *, namespace: str | None = None) -> int:
+        """Let go of a tenant's keys that match `pattern`, answers of a gateway among them, and say how many they were.
+
+        `*` stands for any text, `?` for one character, `[a-z]` for one of several. Without a namespace those of every
+        namespace match. A gateway's answers have keys such as `chat:gpt-4o:…`, its vectors `embed:model:…`.
+        """
+        return self._wait(self.invalidate_pattern_async, pattern, tenant_id, namespace=namespace)
+
+    async def invalidate_pattern_async(
+        self, pattern: str, tenant_id: str | None = None, *, namespace: str | None = None
+    ) -> int:
+        """Do what `invalidate_pattern` does."""
+        checked_key("", tenant_id, namespace or "", empty=True)
+        prefix = tenant_prefix(tenant_id)
+        return await self.tiers.delete_matching(prefix, matching(pattern, namespace, prefix))
+
+    def clear(self, *, tenant_id: str | None = None) -> int:
+        """Let go of everything of a tenant, or of everybody; say how many values they were."""
+        return self._wait(self.clear_async, tenant_id=tenant_id)
+
+    async def clear_async(self, *, tenant_id: str | None = None) -> int:
+        """Do what `clear` does."""
+        checked_key("", tenant_id, "", empty=True)
+        prefix = "" if tenant_id is None else tenant_prefix(tenant_id)
+        return await self.tiers.delete_matching(prefix, lambda _: True)
+
+    def stats(self, tenant_id: str | None = None) -> CacheStats:
+        """Give what this process counted, of one tenant or of everybody; what memory holds is told of everybody."""
+        stats = self.tally.total() if tenant_id is None else self.tally.of(tenant_id)
+        stats.entries, stats.bytes = self.tiers.memory.entries, self.tiers.memory.size
+        return stats
+
+    async def stats_async(self, tenant_id: str | None = None) -> CacheStats:
+        """Do what `stats` does."""
+        return self.stats(tenant_id)
+
+    def get_or_compute(
+        self,
+        key: str,
+        compute: Callable[[], Any],
+        tenant_id: str | None = None,
+        *,
+        ttl: float | None = None,
+        namespace: str = "",
+    ) -> Any:
+        """Give the value of a key; where there is none, compute it once, however many want it, and keep it.
+
+        The others wait, in other threads and event loops, and in other processes where they share the store. What
+        `compute` raises is raised to all of them, and not kept.
+        """
+        stored = _key(tenant_id, namespace, key)
+        checked_ttl(ttl, self.config.default_ttl)
+        while True:
+            if (value := self.get(key, tenant_id, default=_NOTHING, namespace=namespace)) is not _NOTHING:
+                return value
+            flight = self._turns.join(stored, blocking=True)
+            if flight is None:
+                return decoded(self._entry(key, compute(), tenant_id, ttl, namespace)[1].data)
+            if flight.mine:
+                return self._compute(flight, stored, compute, (key, tenant_id, ttl, namespace))
+            try:
+                return decoded(flight.value.result())
+            except Abandoned:
+                continue
+
+    async def get_or_compute_async(
+        self,
+        key: str,
+        compute: Callable[[], Awaitable[Any] | Any],
+        tenant_id: str | None = None,
+        *,
+        ttl: float | None = None,
+        namespace: str = "",
+    ) -> Any:
+        """Do what `get_or_compute` does; `compute` may be a coroutine function."""
+        stored = _key(tenant_id, namespace, key)
+        checked_ttl(ttl, self.config.default_ttl)
+        while True:
+            value = await self.get_async(key, tenant_id, default=_NOTHING, namespace=namespace)
+            if value is not _NOTHING:
+                return value
+            flight = self._turns.join(stored)
+            if flight is None:
+                return decoded(self._entry(key, await _awaited(compute()), tenant_id, ttl, namespace)[1].data)
+            if flight.mine:
+                return await self._compute_async(flight, stored, compute, (key, tenant_id, ttl, namespace))
+            try:
+                return decoded(await asyncio.wrap_future(flight.value))
+            except Abandoned:
+                continue
+
+    def _compute(self, flight: Flight, stored: str, compute: Callable[[], Any], place: _Place) -> Any:
+        token = self._turns.enter(stored)
+        try:
+            claim = self._wait(self._claims.claim, stored) if self.tiers.store is not None else None
+            try:
+                item = claim.item if claim is not None else None
+                if item is None:
+                    item = self._made(compute(), place)
+                    self._wait(self._keep, stored, item, place[1])
+            finally:
+                if claim is not None:
+                    self._wait(self._claims.release, claim)
+        except BaseException as error:
+            self._turns.fail(stored, flight, error)
+            raise
+        finally:
+            self._turns.leave(token)
+        self._turns.land(stored, flight, item.data)
+        return decoded(item.data)
+
+    async def _compute_async(
+        self, flight: Flight, stored: str, compute: Callable[[], Awaitable[Any] | Any], place: _Place
+    ) -> Any:
+        token = self._turns.enter(stored)
+        try:
+            claim = await self._claims.claim(stored) if self.tiers.store is not None else None
+            try:
+                item = claim.item if claim is not None else None
+                if item is None:
+                    item = self._made(await _awaited(compute()), place)
+                    await self._keep(stored, item, place[1])
+            finally:
+                if claim is not None:
+                    await self._claims.release(claim)
+        except BaseException as error:
+            self._turns.fail(stored, flight, error)
+            raise
+        finally:
+            self._turns.leave(token)
+        self._turns.land(stored, flight, item.data)
+        return decoded(item.data)
+
+    def close(self) -> None:
+        """Close what is open; what is asked again is opened anew. Memory keeps what it holds."""
+        store = self.tiers.store
+        if store is not None:
+            self._blocking.stop(store.aclose)
+            store.close()
+
+    async def aclose(self) -> None:
+        """Close what is bound to the running event loop, and what is bound to none."""
+        store = self.tiers.store
+        if store is not None:
+            await store.aclose()
+            await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<CacheMechanism in {self.config.backend}>"
+
+    def item(self, data: bytes, ttl: float) -> Item:
+        """Make what is kept of a value for `ttl` seconds, and for as long after as it may be given stale."""
+        now = self.now()
+        late = max(self.config.stale_while_revalidate, self.config.stale_if_error)
+        return Item(data, now, now + ttl, now + ttl + late)
+
+    def keep_soon(self, items: Mapping[str, Item], tenant_id: str | None) -> None:
+        """Keep items in memory now, and in the store, where there is one, as soon as it takes them."""
+        self.tiers.hold(items)
+        if self.tiers.store is None:
+            self.tally.stored(tenant_id)
+        else:
+            keep_settling(self._keep_all(items, tenant_id))
+
+    async def _found(self, stored: str) -> Item | None:
+        found = await self.tiers.find(stored)
+        return None if found is None else found.item
+
+    async def _keep(self, stored: str, item: Item, tenant_id: str | None) -> None:
+        self.tiers.hold({stored: item})
+        await self._keep_all({stored: item}, tenant_id)
+
+    async def _keep_all(self, items: Mapping[str, Item], tenant_id: str | None) -> None:
+        if await self.tiers.keep(items):
+            self.tally.stored(tenant_id)
+
+    def _entry(
+        self, key: str, value: Any, tenant_id: str | None, ttl: float | None, namespace: str
+    ) -> tuple[str, Item]:
+        stored = _key(tenant_id, namespace, key)
+        return stored, self._made(value, (key, tenant_id, ttl, namespace))
+
+    def _made(self, value: Any, place: _Place) -> Item:
+        ttl = checked_ttl(place[2], self.config.default_ttl)
+        now = self.now()
+        return Item(encoded(value, self.config.max_value_bytes), now, now + ttl, now + ttl)
+
+    def _value(self, item: Item | None, tenant_id: str | None, default: Any) -> Any:
+        if item is None:
+            self.tally.miss(tenant_id)
+            return default
+        self.tally.hit(tenant_id)
+        return decoded(item.data)
+
+    def _wait(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any, **named: Any) -> T:
+        """Run `work` to its end in blocking code: here where only memory is asked, which never awaits."""
+        if self.tiers.store is not None:
+            return self._blocking.run(lambda: work(*args, **named))
+        coroutine = work(*args, **named)
+        try:
+            coroutine.send(None)
+        except StopIteration as ended:
+            return ended.value
+        coroutine.close()
+        raise AssertionError("memory does not await")
+
+
+_Place = tuple[str, str | None, float | None, str]
+"""A key, its tenant, its time to live, its namespace."""
+
+
+def _key(tenant_id: str | None, namespace: str, key: str) -> str:
+    checked_key(key, tenant_id, namespace)
+    return stored_key(tenant_id, "value", namespace, key)
+
+
+async def _awaited(value: Awaitable[Any] | Any) -> Any:
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,101 @@
+"""What a cache was good for, counted for each tenant."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+__all__ = ["CacheStats", "Tally"]
+
+MAX_TENANTS = 10_000
+"""How many tenants are counted apart; the counts of those not seen the longest go into the total alone."""
+
+
+class CacheStats(msgspec.Struct, kw_only=True):
+    """Counts since the cache was made; `stale` hits are among the `hits`, `errors` are questions that a store refused.
+
+    `saved_usd` is what the answers of the hits had cost, `saved_seconds` how long they had taken. `entries` and `bytes`
+    are what memory holds now, of all tenants together.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    stale: int = 0
+    stored: int = 0
+    errors: int = 0
+    saved_usd: float = 0.0
+    saved_seconds: float = 0.0
+    entries: int = 0
+    bytes: int = 0
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of hits; None before the first question."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else None
+
+
+class Tally:
+    """Counts, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = CacheStats()
+        self._tenants: OrderedDict[str | None, CacheStats] = OrderedDict()
+
+    def hit(self, tenant: str | None, *, stale: bool = False, usd: float = 0.0, seconds: float = 0.0) -> None:
+        """Count an answer that was there, and what it saved."""
+        with self._lock:
+            for stats in (self._total, self._of(tenant)):
+                stats.hits += 1
+                stats.stale += stale
+                stats.saved_usd += usd
+                stats.saved_seconds += seconds
+
+    def saved(self, tenant: str | None, usd: float) -> None:
+        """Count what a part of an answer saved."""
+        with self._lock:
+            self._total.saved_usd += usd
+            self._of(tenant).saved_usd += usd
+
+    def miss(self, tenant: str | None) -> None:
+        """Count an answer that was not there."""
+        with self._lock:
+            self._total.misses += 1
+            self._of(tenant).misses += 1
+
+    def stored(self, tenant: str | None) -> None:
+        """Count an answer that was kept."""
+        with self._lock:
+            self._total.stored += 1
+            self._of(tenant).stored += 1
+
+    def error(self, tenant: str | None) -> None:
+        """Count a question that the store could not be asked."""
+        with self._lock:
+            self._total.errors += 1
+            self._of(tenant).errors += 1
+
+    def total(self) -> CacheStats:
+        """Give the counts of everybody."""
+        with self._lock:
+            return msgspec.structs.replace(self._total)
+
+    def of(self, tenant: str | None) -> CacheStats:
+        """Give the counts of one tenant."""
+        with self._lock:
+            found: Any = self._tenants.get(tenant)
+            return CacheStats() if found is None else msgspec.structs.replace(found)
+
+    def _of(self, tenant: str | None) -> CacheStats:
+        stats = self._tenants.get(tenant)
+        if stats is None:
+            stats = self._tenants[tenant] = CacheStats()
+            if len(self._tenants) > MAX_TENANTS:
+                self._tenants.popitem(last=False)
+        else:
+            self._tenants.move_to_end(tenant)
+        return stats

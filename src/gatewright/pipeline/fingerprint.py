@@ -1,0 +1,137 @@
+"""What makes two requests the same: one hash of all that can change the answer, whoever asks for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from hashlib import blake2b
+from typing import Any, cast
+
+import msgspec
+
+from gatewright.types.configuration import mapping
+from gatewright.types.requests import EmbedRequest, GenerateRequest, Message, Request
+
+__all__ = ["USUAL", "canonical_params", "fingerprint", "text_fingerprints"]
+
+DIGEST_BYTES = 20
+USUAL: Mapping[str, Any] = {
+    "n": 1,
+    "logprobs": False,
+    "logit_bias": {},
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+}
+"""What every provider takes a missing parameter for; temperature and the like have a default of each model's own."""
+
+# How an answer is carried, not what it says.
+_CARRIAGE = frozenset({"stream", "stream_options"})
+_SPECIAL = _CARRIAGE.union(USUAL, ("stop",))
+_encoded = msgspec.json.Encoder(order="deterministic").encode
+_UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+
+def fingerprint(request: Request, kept: AbstractSet[str] = frozenset()) -> bytes | None:
+    """Give 20 bytes that are the same for the same request, its model's name left out.
+
+    It is BLAKE2b over canonical JSON. The order of keys, parameters that are None or what they usually are (`USUAL`,
+    unless they are in `kept`), 1 and 1.0, a text and its one text part, are the same. None for a request with something
+    in it that JSON has no form for: such a request is like no other.
+    """
+    try:
+        if isinstance(request, EmbedRequest):
+            asked: bytes = _encoded(("embed", request.inputs))
+        elif request.style == "chat":
+            asked = _messages(request.messages)
+        else:
+            asked = _encoded(("text", _prompts(request)))
+        return blake2b(asked + canonical_params(request.params, kept), digest_size=DIGEST_BYTES).digest()
+    except _UNWRITABLE:
+        return None
+
+
+def text_fingerprints(request: EmbedRequest, kept: AbstractSet[str] = frozenset()) -> list[bytes] | None:
+    """Give the fingerprint of each input as if it had been asked for alone; None where there is none."""
+    try:
+        begun = blake2b(b"embed" + canonical_params(request.params, kept), digest_size=DIGEST_BYTES)
+        digests: list[bytes] = []
+        for one in request.inputs:
+            digest = begun.copy()
+            digest.update(_encoded(one))
+            digests.append(digest.digest())
+        return digests
+    except _UNWRITABLE:
+        return None
+
+
+def canonical_params(params: Mapping[str, Any], kept: AbstractSet[str] = frozenset()) -> bytes:
+    """Write parameters so that equal ones are equal bytes; `TypeError` or `ValueError` where that cannot be."""
+    if not params:
+        return b"{}"
+    if not (_SPECIAL.isdisjoint(params) and None not in params.values()):
+        params = {name: value for name, value in params.items() if _says_something(name, value, kept)}
+        if isinstance(stop := params.get("stop"), str):
+            params["stop"] = [stop]
+    return _written(params)
+
+
+def _says_something(name: str, value: Any, kept: AbstractSet[str]) -> bool:
+    if value is None or name in _CARRIAGE:
+        return False
+    return name in kept or name not in USUAL or value != USUAL[name] or isinstance(value, bool) != (name == "logprobs")
+
+
+def _written(value: Any) -> bytes:
+    """Write JSON; only where a number may have two spellings, or a key is none of JSON's, it is looked through."""
+    try:
+        text = _encoded(value)
+    except TypeError:
+        return _encoded(_normal(value))
+    # msgspec writes whole floats as 1.0 (from 1e16 on as 1e16), and what is no number as null.
+    return _encoded(_normal(value)) if b".0" in text or b"null" in text else text
+
+
+def _normal(value: Any) -> Any:
+    """Give a copy in which whole floats are integers and keys are texts; `ValueError` for what is no number."""
+    if isinstance(value, Mapping):
+        return {_key(name): _normal(one) for name, one in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_normal(one) for one in cast("Sequence[Any]", value)]
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        raise ValueError("this is not a number")
+    return int(value) if value.is_integer() else value
+
+
+def _key(name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    raise TypeError("a key of JSON is a text")
+
+
+def _messages(messages: Sequence[Message]) -> bytes:
+    for message in messages:
+        if type(message) is not dict or type(message.get("content")) is not str or None in message.values():
+            return b"chat" + _written([_message(one) for one in messages])
+    return b"chat" + _encoded(messages)
+
+
+def _message(message: Message) -> Message:
+    said = {name: value for name, value in message.items() if value is not None}
+    content: Any = said.get("content")
+    if isinstance(content, list | tuple) and len(cast("Sequence[Any]", content)) == 1:
+        part = mapping(content[0])
+        if part is not None and len(part) == 2 and part.get("type") == "text" and isinstance(part.get("text"), str):
+            said["content"] = part["text"]
+    return said
+
+
+def _prompts(request: GenerateRequest) -> Any:
+    """Give one prompt as a list of one."""
+    prompt = request.prompt
+    alone = isinstance(prompt, str) or (bool(prompt) and isinstance(prompt[0], int))  # type: ignore[index]
+    return [prompt] if alone else prompt
