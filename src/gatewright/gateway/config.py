@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from gatewright.health.config import ActiveCheckConfig, HealthConfig
 from gatewright.layers.batching.config import BatchingConfig
@@ -96,6 +104,16 @@ class ModelEntry(Config):
     lane: Lane | None = None
 
 
+def _own_cache(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Take a cache as it is; anything else says where to keep one."""
+    return value if isinstance(value, CacheMechanism) else read(value)
+
+
+if TYPE_CHECKING:
+    CacheSetting = CacheMechanism | CacheConfig | None
+else:  # a union would tell of a wrong setting once for each of its kinds
+    CacheSetting = Annotated[CacheConfig | None, WrapValidator(_own_cache)]
+
 FallbackMap = dict[str, list[str]]
 
 
@@ -137,7 +155,7 @@ class GatewayConfig(Config):
     batching: BatchingConfig = BatchingConfig(enabled=False)
     enable_caching: bool | None = None
     cache_ttl: float | None = Field(default=None, gt=0, le=MAX_TTL)
-    cache: CacheMechanism | CacheConfig | None = None
+    cache: CacheSetting = None
     health: HealthConfig = HealthConfig()
     health_checks: ActiveCheckConfig = ActiveCheckConfig()
     redis_url: SecretStr | None = None

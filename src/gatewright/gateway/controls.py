@@ -11,6 +11,7 @@ from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import LOCAL_PROVIDERS
 from gatewright.gateway.flow import model_named
 from gatewright.gateway.home import HomeLoop
+from gatewright.layers.cache import CacheMechanism
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.registry import CircuitBreakers
 from gatewright.layers.circuit_breaker.status import CircuitBreakerStatus
@@ -85,6 +86,11 @@ class FlowControls:
     async def get_health(self) -> dict[str, Any]:
         """Give how well the gateway, its providers and its stores are; see docs/health.md for the fields."""
         return await self._home.run(self._assembly.flow.report)
+
+    @property
+    def cache(self) -> CacheMechanism | None:
+        """The response cache, to be looked at and invalidated; None where caching is off."""
+        return self._assembly.caching.cache
 
     def _by_hand(self, act: Callable[..., None], deployment_id: str | None, provider: str | None) -> None:
         _check_text("deployment_id", deployment_id)

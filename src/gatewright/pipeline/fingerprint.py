@@ -122,9 +122,10 @@ def _messages(messages: Sequence[Message]) -> bytes:
 
 def _message(message: Message) -> Message:
     said = {name: value for name, value in message.items() if value is not None}
-    content: Any = said.get("content")
-    if isinstance(content, list | tuple) and len(cast("Sequence[Any]", content)) == 1:
-        part = mapping(content[0])
+    content = said.get("content")
+    parts = cast("Sequence[Any]", content) if isinstance(content, list | tuple) else ()
+    if len(parts) == 1:
+        part = mapping(parts[0])
         if part is not None and len(part) == 2 and part.get("type") == "text" and isinstance(part.get("text"), str):
             said["content"] = part["text"]
     return said

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from gatewright.errors import ConfigurationError
 from gatewright.types.configuration import Config, mapping
 
 __all__ = ["MAX_TTL", "CacheConfig"]
@@ -20,8 +21,8 @@ class CacheConfig(Config):
 
     Before a file or a Redis, memory keeps what was used for `memory_ttl` seconds, so that it is soon noticed when
     another process replaces or invalidates it; 0 has every question go to the store. `max_entries` and `max_bytes`
-    bound the memory, and the file. A value that expired less than `stale_while_revalidate` seconds ago is still given while
-    one call fetches it anew; one that expired less than `stale_if_error` seconds ago is given where that fails.
+    bound the memory, and the file. An answer that expired less than `stale_while_revalidate` seconds ago is still given
+    while one call fetches it anew; one that expired less than `stale_if_error` seconds ago where asking anew fails.
     `answer_streams` has a stream answered from a whole answer that is stored.
     """
 
@@ -54,8 +55,19 @@ class CacheConfig(Config):
     @model_validator(mode="after")
     def _placed(self) -> Self:
         if self.backend == "redis" and self.redis_url is None:
-            raise ValueError("redis_url, where the backend is redis")
+            raise ValueError("a redis_url, where the backend is redis")
+        if self.redis_url is not None:
+            _check_address(self.redis_url.get_secret_value())
         return self
+
+
+def _check_address(url: str) -> None:
+    from gatewright.storage.redis.address import RedisAddress
+
+    try:
+        RedisAddress.parse(url)
+    except ConfigurationError as error:
+        raise ValueError(error.message) from None
 
 
 def _named(text: str) -> dict[str, Any]:

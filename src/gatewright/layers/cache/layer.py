@@ -141,7 +141,9 @@ class CacheLayer:
         self._cache.tally.miss(call.caller.tenant_id)
         return await self._ask(call, wishes, key, proceed, "miss")
 
-    async def _ask(self, call: Call, wishes: CacheWishes, key: str, proceed: Handler, status: CacheStatus) -> Reply[Any, Any]:
+    async def _ask(
+        self, call: Call, wishes: CacheWishes, key: str, proceed: Handler, status: CacheStatus
+    ) -> Reply[Any, Any]:
         began = self._clock.now()
         reply = _marked(await proceed(call), status)
         # What somebody else's call answered is kept by that call.

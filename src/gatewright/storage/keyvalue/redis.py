@@ -121,9 +121,7 @@ class RedisKeyValues:
         store = self._stores.get(loop)
         if store is None:
             self._prune()
-            store = self._stores[loop] = RedisStore(
-                self._address, namespace=self._namespace, scripts=[_DELETE_EQUAL]
-            )
+            store = self._stores[loop] = RedisStore(self._address, namespace=self._namespace, scripts=[_DELETE_EQUAL])
         return store
 
     def _prune(self) -> None:

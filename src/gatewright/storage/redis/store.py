@@ -109,13 +109,16 @@ class RedisStore:
         """Run one command and give its reply, or `StoreUnavailable`, within `patience`."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-        def on_reply(reply: Any) -> None:
+        def give(reply: Any) -> None:
             if not answered.done():
                 answered.set_result(reply)
 
-        # A server that is full refuses what would be one value more, and answers everything else.
-        full = lambda reply: isinstance(reply, ErrorReply) and reply.code == "OOM"  # noqa: E731
-        self._submit(encode(*words), lambda reply: on_reply(reply) if full(reply) else self._checked(reply, on_reply))
+        def on_reply(reply: Any) -> None:
+            # A server that is full refuses what would be one value more, and answers everything else.
+            full = isinstance(reply, ErrorReply) and reply.code == "OOM"
+            give(reply) if full else self._checked(reply, give)
+
+        self._submit(encode(*words), on_reply)
         reply = await answered
         if isinstance(reply, ErrorReply):
             raise StoreUnavailable(f"Redis answered {reply.code}", upstream_code=reply.code)

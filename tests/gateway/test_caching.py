@@ -1,0 +1,299 @@
+"""The response cache through the gateway, over a real upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewright import CacheConfig, CacheMechanism, GatewayConfig, LiteLLMGateway
+from gatewright.errors import BadRequest, ConfigurationError
+from gatewright.pipeline.events import AttemptEnded, CacheHit, CallSettled
+
+from .flow.test_specification import example, run
+
+
+async def test_the_specifications_example(upstream: Any) -> None:
+    made: list[Any] = []
+
+    def gateway_of(config: GatewayConfig) -> LiteLLMGateway:
+        params = {"model": "openai/m", "api_base": upstream.url, "api_key": "sk-test-0123456789abcdef"}
+        entry = {"model_name": "m", "litellm_params": params}
+        settings = {"cache": config.cache, "cache_ttl": config.cache_ttl, "enable_caching": config.enable_caching}
+        made.append(LiteLLMGateway(GatewayConfig(model_list=[entry], default_model="m", **settings)))  # type: ignore[list-item]
+        return made[0]
+
+    code = example("Response Caching").replace("from src.core.litellm_gateway import GatewayConfig", "")
+    names: dict[str, Any] = {"LiteLLMGateway": gateway_of, "GatewayConfig": GatewayConfig}
+    await run(code, names)
+    await made[0].aclose()
+    assert len(upstream.requests) == 1
+    assert (names["response1"].cached, names["response2"].cached) == (False, True)
+    assert names["response2"].text == names["response1"].text
+    assert names["cache"].stats("tenant1").hits == 1
+
+
+async def test_a_hit_is_the_same_answer_for_nothing(gateway_of: Any, upstream: Any) -> None:
+    events: list[Any] = []
+    async with gateway_of(upstream, enable_caching=True, params={"input_cost_per_token": 0.5}) as gateway:
+        first = await gateway.generate_async("hello")
+        gateway.subscribe(events.append)
+        second = await gateway.generate_async("hello")
+    assert len(upstream.requests) == 1
+    assert (first.cached, first.cache_status, first.cache_age, first.attempts) == (False, "miss", None, 1)
+    assert (second.cached, second.cache_status, second.attempts) == (True, "hit", 0)
+    assert second.cache_age is not None
+    assert 0 <= second.cache_age < 5
+    assert second.request_id != first.request_id
+    assert (first.cost_usd, second.cost_usd) == (1.5, 0.0)
+    for same in ("text", "model", "provider", "deployment_id", "usage", "id", "finish_reason", "raw_response"):
+        assert getattr(second, same) == getattr(first, same), same
+    (hit,) = [event for event in events if isinstance(event, CacheHit)]
+    assert (hit.call_id, hit.tier, hit.stale, hit.saved_usd) == (second.request_id, "memory", False, 1.5)
+    assert hit.saved_seconds > 0
+    assert not [event for event in events if isinstance(event, AttemptEnded)]
+    (settled,) = [event for event in events if isinstance(event, CallSettled)]
+    assert settled.outcome.value.cost_usd == 0.0
+
+
+async def test_spellings_of_the_same_request_hit(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True, aliases={"other": "m"}) as gateway:
+        await gateway.generate_async("hello", temperature=1, stop="x")
+        for again in (
+            gateway.generate_async(messages=[{"content": "hello", "role": "user"}], temperature=1.0, stop=["x"]),
+            gateway.generate_async(
+                messages=[{"role": "user", "content": [{"type": "text", "text": "hello"}], "name": None}],
+                temperature=1,
+                stop="x",
+                top_p=None,
+                n=1,
+            ),
+            gateway.generate_async("hello", "other", temperature=1, stop="x", presence_penalty=0.0),
+            gateway.generate_async("hello", temperature=1, stop="x", max_retries=3, timeout=9, tags=["a"]),
+        ):
+            assert (await again).cached
+        for other in ({"temperature": 0.9, "stop": "x"}, {"temperature": 1}, {"temperature": 1, "stop": "x", "n": 2}):
+            assert not (await gateway.generate_async("hello", **other)).cached
+
+
+async def test_a_deployments_own_parameter_is_not_the_usual_one(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True, params={"n": 2}) as gateway:
+        await gateway.generate_async("hello")
+        assert not (await gateway.generate_async("hello", n=1)).cached
+        assert (await gateway.generate_async("hello", n=1)).cached
+
+
+async def test_tenants_and_namespaces_are_apart(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True) as gateway:
+        for wanted in ({"tenant_id": "a"}, {"tenant_id": "b"}, {}, {"cache": {"namespace": "x"}}):
+            assert not (await gateway.generate_async("hello", **wanted)).cached
+            assert (await gateway.generate_async("hello", **wanted)).cached
+    assert len(upstream.requests) == 4
+
+
+async def test_no_cache_reads_nothing_and_no_store_keeps_nothing(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True) as gateway:
+        assert (await gateway.generate_async("a", cache={"no_store": True})).cache_status == "miss"
+        assert (await gateway.generate_async("a")).cache_status == "miss"
+        assert (await gateway.generate_async("a", cache={"no-cache": True})).cache_status == "bypass"
+        assert (await gateway.generate_async("a", cache={"use-cache": False})).cache_status == "bypass"
+        assert (await gateway.generate_async("a")).cache_status == "hit"
+        assert (await gateway.generate_async("a", cache={"s-maxage": 0})).cache_status == "miss"
+        assert (await gateway.generate_async("a", cache={"s-maxage": 60})).cache_status == "hit"
+
+
+async def test_an_answer_lives_as_long_as_its_call_says(upstream: Any) -> None:
+    ahead = 0.0
+    import time
+
+    cache = CacheMechanism(CacheConfig(default_ttl=50), now=lambda: time.time() + ahead)
+    params = {"model": "openai/m", "api_base": upstream.url, "api_key": "sk-test-0123456789abcdef"}
+    config = GatewayConfig(model_list=[{"model_name": "m", "litellm_params": params}], default_model="m", cache=cache)  # type: ignore[list-item]
+    async with LiteLLMGateway(config) as gateway:
+        await gateway.generate_async("short", cache_ttl=10)
+        await gateway.generate_async("usual")
+        await gateway.generate_async("long", cache={"ttl": 100})
+        for ahead, hits in ((9, [True, True, True]), (11, [False, True, True]), (99, [False, False, True])):
+            wanted = {"cache": {"no_store": True}}
+            got = [(await gateway.generate_async(text, **wanted)).cached for text in ("short", "usual", "long")]
+            assert got == hits, ahead
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ({"cache_ttl": 0}, "cache_ttl"),
+        ({"cache_ttl": -1}, "cache_ttl"),
+        ({"cache_ttl": float("nan")}, "cache_ttl"),
+        ({"cache_ttl": float("inf")}, "cache_ttl"),
+        ({"cache_ttl": "60"}, "cache_ttl"),
+        ({"cache_ttl": True}, "cache_ttl"),
+        ({"cache": True}, "cache"),
+        ({"cache": {"no_cach": True}}, "cache.no_cach"),
+        ({"cache": {"no_cache": "yes"}}, "cache.no_cache"),
+        ({"cache": {"no-store": 1}}, "cache.no_store"),
+        ({"cache": {"namespace": 5}}, "cache.namespace"),
+        ({"cache": {"ttl": -5}}, "cache.ttl"),
+        ({"cache": {"s_maxage": -5}}, "cache.s_maxage"),
+    ],
+)
+@pytest.mark.parametrize("caching", [True, False])
+async def test_a_wrong_wish_is_refused_by_its_name(
+    gateway_of: Any, upstream: Any, wanted: dict[str, Any], named: str, caching: bool
+) -> None:
+    async with gateway_of(upstream, enable_caching=caching) as gateway:
+        with pytest.raises(BadRequest) as refused:
+            await gateway.generate_async("hello", **wanted)
+        with pytest.raises(BadRequest):
+            await gateway.embed_async("hello", **wanted)
+    assert refused.value.param == named
+    assert named in str(refused.value)
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"cache_ttl": 0}, "cache_ttl"),
+        ({"cache_ttl": -1}, "cache_ttl"),
+        ({"cache": {"default_ttl": -1}}, "cache.default_ttl"),
+        ({"cache": {"backend": "memcached"}}, "cache.backend"),
+        ({"cache": {"max_entries": 0}}, "cache.max_entries"),
+        ({"cache": {"backend": "redis"}}, "redis_url"),
+        ({"cache": {"defautl_ttl": 5}}, "did you mean default_ttl"),
+        ({"cache": 5}, "cache"),
+        ({"cache": {"path": "/proc/nowhere/cache"}}, "cache.path"),
+        ({"cache": "http://somewhere"}, "redis_url"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        LiteLLMGateway(GatewayConfig(providers=["simulator"], enable_caching=True, **settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "on"),
+    [
+        ({}, False),
+        ({"enable_caching": False}, False),
+        ({"enable_caching": True}, True),
+        ({"cache": {"default_ttl": 5}}, True),
+        ({"cache": "memory"}, True),
+        ({"enable_caching": False, "cache": "memory"}, False),
+    ],
+)
+async def test_it_is_on_where_it_is_asked_for(gateway_of: Any, upstream: Any, settings: Any, on: bool) -> None:
+    async with gateway_of(upstream, **settings) as gateway:
+        await gateway.generate_async("a")
+        again = await gateway.generate_async("a")
+        assert (gateway.cache is not None) is on
+    assert again.cached is on
+    assert again.cache_status == ("hit" if on else None)
+
+
+def test_it_can_be_configured_by_the_environment(tmp_path: Path) -> None:
+    config = GatewayConfig.from_env({"GATEWRIGHT_CACHE": "memory", "GATEWRIGHT_CACHE_TTL": "60"})
+    assert isinstance(config.cache, CacheConfig)
+    assert config.cache_ttl == 60
+    path = str(tmp_path / "c.sqlite3")
+    config = GatewayConfig.from_env({"GATEWRIGHT_CACHE__PATH": path, "GATEWRIGHT_CACHE__DEFAULT_TTL": "5"})
+    assert isinstance(config.cache, CacheConfig)
+    assert (config.cache.backend, config.cache.path, config.cache.default_ttl) == ("file", path, 5)
+    config = GatewayConfig.from_env({"GATEWRIGHT_CACHE": "redis://:secret@localhost/3"})
+    assert isinstance(config.cache, CacheConfig)
+    assert config.cache.backend == "redis"
+    assert "secret" not in repr(config)
+
+
+async def test_streams_are_not_kept_and_answered_only_where_configured(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True) as gateway:
+        assert [text async for text in gateway.generate_stream("3")] == ["0 ", "1 ", "2 "]
+        assert not (await gateway.generate_async("3")).cached
+        stream = gateway.generate_stream("3")
+        assert "".join([text async for text in stream]) == "0 1 2 "
+        assert stream.response.cached is False
+    async with gateway_of(upstream, cache={"answer_streams": True}) as gateway:
+        whole = await gateway.generate_async("3", cache={"namespace": "s"})
+        stream = gateway.generate_stream("3", cache={"namespace": "s"})
+        assert "".join([text async for text in stream]) == whole.text
+        assert (stream.response.cached, stream.cost_usd, stream.finish_reason) == (True, 0.0, "stop")
+        before = len(upstream.requests)
+        stream = gateway.generate_stream("3", cache={"namespace": "s"}, stream_options={"include_usage": True})
+        assert "".join([text async for text in stream]) == whole.text
+        assert len(upstream.requests) == before
+
+
+async def test_a_batch_asks_only_for_the_vectors_that_are_missing(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True, params={"input_cost_per_token": 0.5}) as gateway:
+        first = await gateway.embed_async(["a", "bb"])
+        second = await gateway.embed_async(["ccc", "a", "bb", "a"])
+        third = await gateway.embed_async(["bb", "ccc"])
+        alone = await gateway.embed_async("a")
+        other = await gateway.embed_async("a", dimensions=2)
+        saved = gateway.cache.stats()
+    assert upstream.batches == [2, 1, 1]
+    assert upstream.requests[1]["input"] == ["ccc"]
+    vectors = {"a": first.embeddings[0], "bb": first.embeddings[1], "ccc": second.embeddings[0]}
+    assert second.embeddings == [vectors[text] for text in ("ccc", "a", "bb", "a")]
+    assert third.embeddings == [vectors["bb"], vectors["ccc"]]
+    assert alone.embeddings == [vectors["a"]]
+    assert [one.usage.prompt_tokens for one in (first, second, third, alone)] == [2, 1, 0, 0]
+    assert [one.cost_usd for one in (first, second, third, alone)] == [1.0, 0.5, 0.0, 0.0]
+    assert [one.cached for one in (first, second, third, alone, other)] == [False, False, True, True, False]
+    assert [one.attempts for one in (second, third)] == [1, 0]
+    assert [one.cache_status for one in (second, third)] == ["miss", "hit"]
+    assert saved.saved_usd == pytest.approx(1.0 + 1.0 + 0.5)
+    assert (saved.hits, saved.misses) == (2, 3)
+
+
+async def test_what_a_caller_does_to_an_answer_nobody_else_sees(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True) as gateway:
+        for _ in range(3):
+            answer = await gateway.generate_async("hello")
+            assert answer.text == "hello"
+            assert answer.raw_response["id"] == "chatcmpl-1"
+            answer.choices.clear()
+            vectors = await gateway.embed_async(["a", "bb"])
+            assert vectors.embeddings[0] == pytest.approx([0.6, 0.8])
+            vectors.embeddings[0].clear()
+
+
+async def test_identical_calls_at_once_are_one_with_deduplication(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True, deduplication={"enabled": True}) as gateway:
+        answers = await asyncio.gather(*(gateway.generate_async("hello") for _ in range(20)))
+        assert [answer.cached for answer in answers].count(False) == 1
+        assert (await gateway.generate_async("hello")).cache_status == "hit"
+        assert gateway.cache.stats().stored == 1
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("backend", ["file", "redis"])
+async def test_another_gateway_finds_what_one_has_kept(
+    gateway_of: Any, upstream: Any, tmp_path: Path, redis_server: Any, backend: str, until_async: Any
+) -> None:
+    cache = redis_server.url if backend == "redis" else f"file://{tmp_path / 'cache.sqlite3'}"
+    events: list[Any] = []
+    async with gateway_of(upstream, cache=cache) as gateway:
+        await gateway.generate_async("hello", tenant_id="a")
+        await gateway.embed_async(["x", "y"], tenant_id="a")
+        await until_async(lambda: gateway.cache.stats().stored == 2)
+    async with gateway_of(upstream, cache=cache) as gateway:
+        gateway.subscribe(events.append)
+        assert (await gateway.generate_async("hello", tenant_id="a")).cached
+        assert (await gateway.generate_async("hello", tenant_id="a")).cached
+        assert (await gateway.embed_async(["y", "x"], tenant_id="a")).cached
+        assert not (await gateway.generate_async("hello", tenant_id="b")).cached
+        assert (await gateway.get_health())["stores"]["cache"]["status"] == "healthy"
+    assert [event.tier for event in events if isinstance(event, CacheHit)] == [backend, "memory", backend]
+    assert len(upstream.requests) == 3
+
+
+def test_blocking_callers_in_many_threads(gateway_of: Any, upstream: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with gateway_of(upstream, enable_caching=True) as gateway, ThreadPoolExecutor(8) as pool:
+        gateway.generate("hello")
+        assert all(answer.cached for answer in pool.map(gateway.generate, ["hello"] * 64))
+    assert len(upstream.requests) == 1
