@@ -13,7 +13,13 @@ from gatewright.types.configuration import nearest
 __all__ = ["SOURCES", "rules_of"]
 
 _HERE = "gatewright.layers.validation"
-SOURCES: dict[str, str] = {}
+SOURCES: dict[str, str] = {
+    **{name: f"{_HERE}.formats.sources:{name}" for name in ("code", "json", "language", "length", "table", "wording")},
+    **{
+        name: f"{_HERE}.packs.sources:{name}"
+        for name in ("change", "incident", "knowledge", "pack", "problem", "request", "security")
+    },
+}
 """A name, and the function behind it: `module:function`, which is given the settings as a mapping and gives rules.
 
 It checks its settings by a `Config` of its own; its errors name the setting, and `rules_of` says where that stands.
