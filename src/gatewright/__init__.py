@@ -26,17 +26,21 @@ if TYPE_CHECKING:
         stream_text,
     )
     from gatewright.layers.cache import CacheConfig, CacheMechanism
+    from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+    from gatewright.layers.rate_limiter.config import RateLimitConfig
     from gatewright.types.usage import Usage
 
 __all__ = [
     "CacheConfig",
     "CacheMechanism",
+    "CircuitBreakerConfig",
     "EmbedResponse",
     "GatewayConfig",
     "GatewayError",
     "GenerateResponse",
     "GenerateStream",
     "LiteLLMGateway",
+    "RateLimitConfig",
     "Usage",
     "batch_generate",
     "batch_generate_async",
@@ -52,7 +56,9 @@ __all__ = [
 _HOMES = {
     "CacheConfig": "gatewright.layers.cache",
     "CacheMechanism": "gatewright.layers.cache",
+    "CircuitBreakerConfig": "gatewright.layers.circuit_breaker.config",
     "GatewayError": "gatewright.errors",
+    "RateLimitConfig": "gatewright.layers.rate_limiter.config",
     "Usage": "gatewright.types.usage",
 }
 

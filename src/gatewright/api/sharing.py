@@ -12,7 +12,8 @@ def check_sharing(config: GatewayConfig) -> None:
     """Refuse several workers whose limits nothing holds together: each would allow the whole of them."""
     if config.redis_url is not None:
         return
-    limited = [name for name in ("rate_limit", "tenant_rate_limits", "model_rate_limits") if getattr(config, name)]
+    names = ("rate_limit", "tenant_rate_limits", "model_rate_limits", "key_rate_limits")
+    limited = [name for name in names if getattr(config, name)]
     limited += [f"model_list[{place}]" for place, entry in enumerate(config.model_list) if _is_limited(entry)]
     if limited:
         raise ConfigurationError(

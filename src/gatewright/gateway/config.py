@@ -150,6 +150,7 @@ class GatewayConfig(Config):
     rate_limit: RateLimitConfig | None = None
     tenant_rate_limits: dict[str, RateLimitConfig] = {}
     model_rate_limits: dict[str, RateLimitConfig] = {}
+    key_rate_limits: dict[str, RateLimitConfig] = {}
     circuit_breaker: CircuitBreakerConfig | None = None
     deduplication: DeduplicationConfig = DeduplicationConfig(enabled=False)
     batching: BatchingConfig = BatchingConfig(enabled=False)

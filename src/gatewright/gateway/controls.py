@@ -32,21 +32,34 @@ class FlowControls:
     _assembly: Assembly
 
     def configure_rate_limiting(
-        self, config: RateLimitConfig | None, tenant_id: str | None = None, model: str | None = None
+        self,
+        config: RateLimitConfig | None,
+        tenant_id: str | None = None,
+        model: str | None = None,
+        *,
+        key_id: str | None = None,
     ) -> None:
         """Set a limit, change it (also for calls that wait) or, with None, remove it.
 
-        Without tenant and model it holds for the whole gateway; `"*"` as the tenant or the model is each of them
-        separately; both together are one tenant's use of one model.
+        Without tenant, model and key it holds for the whole gateway; `"*"` as one of them is each of them separately;
+        tenant and model together are one tenant's use of one model.
         """
         if config is not None and not isinstance(config, RateLimitConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"config: expected a RateLimitConfig, got {type(config).__name__}", param="config")
         _check_name("tenant_id", tenant_id)
         _check_name("model", model)
+        _check_name("key_id", key_id)
+        if key_id is not None and (tenant_id is not None or model is not None):
+            raise ConfigurationError(
+                "key_id: a key's limit holds for all it asks: name no tenant or model beside it", param="key_id"
+            )
 
         def limit() -> None:
             name = None if model is None else model_named(self._assembly.table, model, "model")
-            self._assembly.limit(*_scope(tenant_id, name), config)
+            scope = ("key", key_id) if key_id is not None else _scope(tenant_id, name)
+            if config is None:
+                self._check_limited(*scope)
+            self._assembly.limit(*scope, config)
 
         self._home.do(limit)
 
@@ -91,6 +104,17 @@ class FlowControls:
     def cache(self) -> CacheMechanism | None:
         """The response cache, to be looked at and invalidated; None where caching is off."""
         return self._assembly.caching.cache
+
+    def _check_limited(self, scope: Scope, name: Any) -> None:
+        """Refuse to remove the limit of a tenant, model or key that has none: its name may be a slip."""
+        limited = self._assembly.flow.limiter.limited(scope)
+        if scope == "global" or name in limited:
+            return
+        what = {"tenant": "tenant_id", "model": "model", "key": "key_id"}.get(scope, "tenant_id")
+        near = nearest(name, [one for one in limited if isinstance(one, str)]) if isinstance(name, str) else None
+        raise ConfigurationError(
+            f"{what}: there is no limit for {name!r}" + (f"; did you mean {near!r}?" if near else ""), param=what
+        )
 
     def _by_hand(self, act: Callable[..., None], deployment_id: str | None, provider: str | None) -> None:
         _check_text("deployment_id", deployment_id)

@@ -74,10 +74,15 @@ class Flow:
     def _configure(self, config: GatewayConfig) -> None:
         if config.rate_limit is not None:
             self.limit("global", "", config.rate_limit)
-        for tenant, limit in config.tenant_rate_limits.items():
-            if not tenant:
-                raise ConfigurationError("tenant_rate_limits: a tenant's name is empty", param="tenant_rate_limits")
-            self.limit("tenant", tenant, limit)
+        named: tuple[tuple[Scope, str, dict[str, RateLimitConfig]], ...] = (
+            ("tenant", "tenant_rate_limits", config.tenant_rate_limits),
+            ("key", "key_rate_limits", config.key_rate_limits),
+        )
+        for scope, setting, limits in named:
+            for name, limit in limits.items():
+                if not name:
+                    raise ConfigurationError(f"{setting}: a {scope}'s name is empty", param=setting)
+                self.limit(scope, name, limit)
         self._model_limits = dict(config.model_rate_limits)
 
     def _limit_models(self) -> None:

@@ -51,7 +51,9 @@ def test_a_limit_names_its_bad_field(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_LIMITS)
-@pytest.mark.parametrize("setting", ["rate_limit", "tenant_rate_limits.acme", "model_rate_limits.m"])
+@pytest.mark.parametrize(
+    "setting", ["rate_limit", "tenant_rate_limits.acme", "model_rate_limits.m", "key_rate_limits.k"]
+)
 def test_a_configuration_names_the_path_of_a_bad_limit(setting: str, name: str, value: Any) -> None:
     first, _, rest = setting.partition(".")
     limit: Any = {name: value}
@@ -100,6 +102,14 @@ def test_the_other_parts_name_theirs(settings: Any) -> None:
         ({"config": OLD, "model": 7}, "model"),
         ({"config": OLD, "model": "no such model"}, "model"),
         ({"config": OLD, "tenant_id": "a", "model": "no such model"}, "model"),
+        ({"config": OLD, "key_id": ""}, "key_id"),
+        ({"config": OLD, "key_id": 7}, "key_id"),
+        ({"config": OLD, "key_id": "k", "tenant_id": "a"}, "key_id"),
+        ({"config": OLD, "key_id": "k", "model": "m"}, "key_id"),
+        ({"config": None, "tenant_id": "nobody"}, "tenant_id"),
+        ({"config": None, "tenant_id": "nobody", "model": "m"}, "tenant_id"),
+        ({"config": None, "model": "m"}, "model"),
+        ({"config": None, "key_id": "nobody"}, "key_id"),
     ],
 )
 async def test_a_refused_change_of_a_limit_changes_nothing(
@@ -139,7 +149,7 @@ async def test_a_refused_change_of_a_breaker_switches_nothing_on(
         assert gateway.circuit_breakers() == []
 
 
-@pytest.mark.parametrize("setting", ["tenant_rate_limits", "model_rate_limits"])
+@pytest.mark.parametrize("setting", ["tenant_rate_limits", "model_rate_limits", "key_rate_limits"])
 def test_a_configuration_with_a_limit_for_nobody(gateway_of: Any, upstream: Any, setting: str) -> None:
     with pytest.raises(ConfigurationError, match=setting):
         gateway_of(upstream, **{setting: {"": OLD}}).close()

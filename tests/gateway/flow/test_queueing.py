@@ -25,7 +25,9 @@ SCOPES = {
     "tenant:acme": {"tenant_id": "acme"},
     "model:m": {"model": "m"},
     "tenant_model:('acme', 'm')": {"tenant_id": "acme", "model": "m"},
+    "key:k1": {"key_id": "k1"},
 }
+CALLER: dict[str, Any] = {"tenant_id": "acme", "key_id": "k1"}
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -33,7 +35,7 @@ async def test_awaiting_callers_wait(gateway_of: Any, upstream: Any, hear: Any, 
     async with gateway_of(upstream) as gateway:
         gateway.configure_rate_limiting(FAST, **SCOPES[scope])
         heard = hear(gateway)
-        answers = await asyncio.gather(*(gateway.generate_async(f"{n}", tenant_id="acme") for n in range(CALLS)))
+        answers = await asyncio.gather(*(gateway.generate_async(f"{n}", **CALLER) for n in range(CALLS)))
     assert [answer.text for answer in answers] == [f"{n}" for n in range(CALLS)]
     assert {event.limit for event in heard.of(CallQueued)} == {scope}
     assert len(heard.of(CallQueued)) == len(heard.of(CallAdmitted)) > 0
@@ -44,7 +46,7 @@ def test_blocking_callers_wait(gateway_of: Any, upstream: Any, hear: Any, scope:
     with gateway_of(upstream) as gateway, ThreadPoolExecutor(CALLS) as threads:
         gateway.configure_rate_limiting(FAST, **SCOPES[scope])
         heard = hear(gateway)
-        answers = list(threads.map(lambda n: gateway.generate(f"{n}", tenant_id="acme").text, range(CALLS)))
+        answers = list(threads.map(lambda n: gateway.generate(f"{n}", **CALLER).text, range(CALLS)))
     assert answers == [f"{n}" for n in range(CALLS)]
     assert {event.limit for event in heard.of(CallQueued)} == {scope}
 
@@ -234,7 +236,7 @@ async def test_a_removed_limit_lets_those_go_who_wait(
 ) -> None:
     async with gateway_of(patient) as gateway:
         gateway.configure_rate_limiting(RateLimitConfig(max_concurrent=1), **SCOPES[scope])
-        waiting = [asyncio.create_task(gateway.generate_async(f"{n}", tenant_id="acme")) for n in range(4)]
+        waiting = [asyncio.create_task(gateway.generate_async(f"{n}", **CALLER)) for n in range(4)]
         await until_async(lambda: gateway.queue_status().length == 3)
         gateway.configure_rate_limiting(None, **SCOPES[scope])
         await until_async(lambda: patient.started == 4)
@@ -283,3 +285,72 @@ async def test_limits_by_the_configuration(upstream: Any) -> None:
         await gateway.generate_async("x", tenant_id="a")
         scopes = {one.scope for one in gateway.rate_limits()}
     assert scopes == {"global:", "tenant:a", "model:simulator/a"}
+
+
+async def test_a_keys_limit_holds_for_that_key_alone(gateway_of: Any, upstream: Any) -> None:
+    at_once = ONE.model_copy(update={"enable_queuing": False})
+    async with gateway_of(upstream, key_rate_limits={"k1": at_once, "*": FAST}) as gateway:
+        await gateway.generate_async("a", **CALLER)
+        with pytest.raises(RateLimited, match="key:k1"):
+            await gateway.generate_async("b", **CALLER)
+        with pytest.raises(RateLimited, match="key:k1"):
+            await gateway.generate_async("c", tenant_id="other", key_id="k1")
+        await gateway.generate_async("d", tenant_id="acme", key_id="k2")
+        await gateway.generate_async("e", tenant_id="acme")
+        assert {one.scope for one in gateway.rate_limits()} == {"key:k1", "key:k2"}
+        gateway.configure_rate_limiting(None, key_id="k1")
+        await gateway.generate_async("f", **CALLER)
+
+
+def weighted(weight: float, priority: int = 0) -> RateLimitConfig:
+    return RateLimitConfig(weight=weight, priority=priority)
+
+
+async def order(gateway: Any, patient: Any, until_async: Any, change: Any = None) -> list[str]:
+    """Have two tenants' calls wait for one place, then give whose go in which order."""
+    went: list[str] = []
+
+    async def call(tenant: str, number: int) -> None:
+        await gateway.generate_async(f"{tenant}{number}", tenant_id=tenant, max_tokens=10)
+        went.append(tenant)
+
+    calls = [asyncio.create_task(call("first", 0))]
+    await until_async(lambda: patient.started == 1)
+    calls += [asyncio.create_task(call(tenant, number)) for number in range(8) for tenant in "ab"]
+    await until_async(lambda: gateway.queue_status().length == 16)
+    if change is not None:
+        change()
+    patient.release.set()
+    await asyncio.gather(*calls)
+    return went[1:]
+
+
+ONE_AT_A_TIME = RateLimitConfig(max_concurrent=1)
+
+
+@pytest.mark.parametrize("when", ["configured", "at run time", "while they wait"])
+async def test_weights_and_priorities(gateway_of: Any, patient: Any, until_async: Any, when: str) -> None:
+    own = {"a": weighted(1.0), "b": weighted(3.0)}
+    settings = {"tenant_rate_limits": own} if when == "configured" else {}
+    async with gateway_of(patient, rate_limit=ONE_AT_A_TIME, **settings) as gateway:
+
+        def change() -> None:
+            for tenant, config in own.items():
+                gateway.configure_rate_limiting(config, tenant_id=tenant)
+
+        if when == "at run time":
+            change()
+        went = await order(gateway, patient, until_async, change if when == "while they wait" else None)
+    # Three of b for each of a, as long as both wait.
+    assert [went[:4].count("b"), went[:8].count("b")] in ([3, 6], [3, 5])
+
+
+async def test_a_higher_priority_goes_first(gateway_of: Any, patient: Any, until_async: Any) -> None:
+    async with gateway_of(patient, rate_limit=ONE_AT_A_TIME) as gateway:
+        went = await order(
+            gateway,
+            patient,
+            until_async,
+            lambda: gateway.configure_rate_limiting(weighted(1.0, priority=1), tenant_id="b"),
+        )
+    assert went == ["b"] * 8 + ["a"] * 8

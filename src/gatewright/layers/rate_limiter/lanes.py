@@ -120,7 +120,7 @@ class Share:
 
 
 Order = tuple[int, float, float, int]
-"""How urgent a lane is, the smaller the sooner: its rank, its share's tag and `since`, the arrival of its first call."""
+"""How urgent a lane is, the smaller the sooner: its rank, its share's tag and `since`, its first call's arrival."""
 
 Entry = tuple[Order, int, "Lane"]
 """A lane in a heap: its order, a number that tells entries apart, the lane."""

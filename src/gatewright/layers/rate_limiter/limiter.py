@@ -68,6 +68,10 @@ class RateLimiter:
             )
             self._room.wake(changed)
 
+    def limited(self, scope: Scope) -> list[Name]:
+        """Give the names for which a limit of this scope is configured."""
+        return self._registry.configured(scope)
+
     def limits_of(self, tenant: str | None, model: str | None, key: str | None) -> tuple[Limit, ...]:
         """Give the limits that apply to a call; none where nothing is configured."""
         now = self.now()

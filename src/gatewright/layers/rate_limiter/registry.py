@@ -114,6 +114,10 @@ class LimitRegistry:
         """
         return self._families[scope].configure(name, config, now)
 
+    def configured(self, scope: Scope) -> list[Name]:
+        """Give the names for which a limit is configured."""
+        return list(self._families[scope].configs)
+
     def limit(self, scope: Scope, name: Name, now: float) -> Limit | None:
         """Give one limit, or None where nothing is configured."""
         family = self._families[scope]
