@@ -25,6 +25,7 @@ NAMES = (
     "memory",
     "exits",
     "flow_admission",
+    "flow_redis",
     "flow_queue",
     "flow_single_flight",
     "flow_batching",

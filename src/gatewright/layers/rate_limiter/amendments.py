@@ -55,23 +55,32 @@ class Amendments:
         self._released: dict[bytes, list[bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def give_back(self, limit: Limit, requests: float, tokens: float) -> None:
-        """Put back what was not used; below zero it is owed."""
-        charged = (requests and limit.requests is not None) or (tokens and limit.tokens is not None)
-        if charged:
-            amendment = self._of(limit)
-            amendment.requests += requests
-            amendment.tokens += tokens
-            # What is put back after a correction comes on top of it.
-            amendment.most_requests += requests
-            amendment.most_tokens += tokens
+    def give_back(self, limits: Sequence[Limit], requests: float, tokens: float) -> None:
+        """Put back what was not used at each of these; below zero it is owed."""
+        by_scope = self._by_scope
+        for limit in limits:
+            if (requests and limit.requests is not None) or (tokens and limit.tokens is not None):
+                amendment = by_scope.get(limit.scope)
+                if amendment is None:
+                    amendment = by_scope[limit.scope] = _Amendment(limit)
+                amendment.requests += requests
+                amendment.tokens += tokens
+                # What is put back after a correction comes on top of it.
+                amendment.most_requests += requests
+                amendment.most_tokens += tokens
+        if self._timer is None:
+            self._set_timer()
 
     def release(self, permit: bytes, keys: Sequence[bytes]) -> None:
         """Take a permit out of these sets."""
+        released = self._released
         for key in keys:
-            permits = self._released.setdefault(key, [])
-            if len(permits) < MAX_RELEASED:
+            permits = released.get(key)
+            if permits is None:
+                released[key] = [permit]
+            elif len(permits) < MAX_RELEASED:
                 permits.append(permit)
+        if keys and self._timer is None:
             self._set_timer()
 
     def pause(self, limit: Limit, seconds: float) -> None:
@@ -101,7 +110,8 @@ class Amendments:
 
     def take_released(self, key: bytes) -> bytes:
         """Give the permits to take out of a set, likewise."""
-        return b"".join(self._released.pop(key, ()))
+        permits = self._released.pop(key, None)
+        return b"" if permits is None else b"".join(permits)
 
     def send(self) -> None:
         """Send everything that can be sent."""

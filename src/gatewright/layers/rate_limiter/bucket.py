@@ -66,6 +66,12 @@ class Bucket:
         level = self.refill(now) + amount
         self.level = level if level < self.burst else self.burst
 
+    def believe(self, level: float, now: float) -> None:
+        """Take another's word for the level at `now`: of a bucket of which this is the mirror."""
+        if now > self._at:
+            self._at = now
+        self.level = level if level < self.burst else self.burst
+
     def drain_time(self, amount: float, now: float) -> float:
         """Give the seconds in which `amount`, of any size and in many parts, will have gone through."""
         missing = amount - self.refill(now)

@@ -143,8 +143,7 @@ class SharedLedger:
     def settled(self, reservation: SharedReservation, requests: float, tokens: float) -> None:
         """Put back what a call did not use, and its permit."""
         if requests or tokens:
-            for limit in reservation.limits:
-                self._amendments.give_back(limit, requests, tokens)
+            self._amendments.give_back(reservation.limits, requests, tokens)
         if reservation.permit:
             self._amendments.release(reservation.permit, self._leases.end(reservation.permit))
 
@@ -198,8 +197,8 @@ class SharedLedger:
         token_buckets: list[Bucket] = []
         at = VERDICT.size
         for limit in limits:
-            left = LEFT.unpack_from(reply, at)
-            mirror(limit, now, left[0], left[1], left[2])
+            requests_left, tokens_left, pause, _ = LEFT.unpack_from(reply, at)
+            mirror(limit, now, requests_left, tokens_left, pause)
             at += LEFT.size
             if limit.requests is not None:
                 requests.append(limit.requests)

@@ -6,7 +6,6 @@ import math
 from importlib.resources import files
 from struct import Struct
 
-from gatewright.layers.rate_limiter.bucket import Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.storage.redis import RedisStore, Script
@@ -84,11 +83,6 @@ def mirror(limit: Limit, now: float, requests: float, tokens: float, pause: floa
     if pause > 0.0 and now + pause > limit.paused_until + SAME_PAUSE:
         limit.pause_until(now + pause, now)
     if (bucket := limit.requests) is not None:
-        _level(bucket, requests, now)
+        bucket.believe(requests, now)
     if (bucket := limit.tokens) is not None:
-        _level(bucket, tokens, now)
-
-
-def _level(bucket: Bucket, level: float, now: float) -> None:
-    bucket.refill(now)
-    bucket.level = level if level < bucket.burst else bucket.burst
+        bucket.believe(tokens, now)
