@@ -13,7 +13,8 @@ from alembic.migration import MigrationContext
 from gatewright.errors import ConfigurationError
 from gatewright.storage.errors import SchemaTooNew, StoreUnavailable
 from gatewright.storage.sql.database import Database
-from gatewright.storage.sql.migrating import HEAD, REVISIONS, revision_of
+from gatewright.storage.sql.migrating import revision_of
+from gatewright.storage.sql.revisions import HEAD, REVISIONS
 from gatewright.storage.sql.schema import metadata, names
 
 

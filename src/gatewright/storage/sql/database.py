@@ -14,15 +14,15 @@ from sqlalchemy import event, exc
 
 from gatewright.errors import ConfigurationError, MissingExtra
 from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.sql.address import address_of
 from gatewright.storage.sql.migrating import migrate
+from gatewright.storage.sql.postgresql import CONNECTION
+from gatewright.storage.sql.sqlite import BUSY_SECONDS, PRAGMAS
 
 __all__ = ["Database"]
 
-BUSY_SECONDS = 10
-"""How long a write waits for another process's to end in SQLite."""
-CONNECT_SECONDS = 5
-SILENT_MILLISECONDS = 10_000
-"""After so long without a sign of life a connection to PostgreSQL counts as lost."""
+POOL_SECONDS = 5
+"""How long one of ten connections to PostgreSQL is waited for."""
 
 
 class Database:
@@ -98,22 +98,13 @@ class Database:
 
 
 def _url(where: str | Path) -> sa.URL:
-    """Read a path, or a URL; `ConfigurationError` names what is wrong with it and never its password."""
-    if isinstance(where, Path):
-        return sa.URL.create("sqlite", database=str(where))
+    address = address_of(where)
+    if isinstance(address, Path):
+        return sa.URL.create("sqlite", database=str(address))
     try:
-        url = sa.make_url(where)
+        return sa.make_url(address).set(drivername="postgresql+psycopg")
     except exc.ArgumentError:
-        raise ConfigurationError(
-            "database_url: expected postgresql://user:password@host/database", param="database_url"
-        ) from None
-    if url.get_backend_name() in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite" and url.database:
-        return url
-    raise ConfigurationError(
-        f"database_url: expected postgresql://… or sqlite:///path, got {url.drivername}://…", param="database_url"
-    )
+        raise ConfigurationError("database_url: it cannot be read as a URL", param="database_url") from None
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
@@ -126,15 +117,8 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         pool_size=2,
         max_overflow=8,
         pool_pre_ping=True,
-        pool_timeout=CONNECT_SECONDS,
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "tcp_user_timeout": SILENT_MILLISECONDS,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 2,
-            "application_name": "gatewright",
-        },
+        pool_timeout=POOL_SECONDS,
+        connect_args=CONNECTION,
     )
 
 
@@ -144,14 +128,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     def connected(connection: sqlite3.Connection, _: object) -> None:
         # Transactions begin where `begun` says, not where the driver thinks they should.
         connection.isolation_level = None
-        for pragma in (
-            "auto_vacuum = INCREMENTAL",  # before the first table: what retention frees goes back to the disk
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            "cache_size = -16384",
-            "temp_store = MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
 
     def begun(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import sqlalchemy as sa
 
 from gatewright.storage.errors import SchemaTooNew
+from gatewright.storage.sql.revisions import HEAD, REVISIONS
 
-__all__ = ["HEAD", "REVISIONS", "migrate"]
+__all__ = ["migrate", "revision_of"]
 
-_VERSIONS = "gatewright.storage.sql.migrations.versions"
-REVISIONS = sorted(
-    one.name[1:5] for one in files(_VERSIONS).iterdir() if one.name.startswith("r") and one.name.endswith(".py")
-)
-"""The numbers of all revisions that this program knows, in order."""
-HEAD = REVISIONS[-1]
 _LOCK = 0x6761_7465_7772_6967  # PostgreSQL's advisory locks are numbers: this one is "gatewrig"
 
 

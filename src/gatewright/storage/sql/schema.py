@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from gatewright.storage.sql.rollups import GRAINS
+
 __all__ = [
-    "GRAINS",
     "NONE",
     "attempts",
     "contents",
@@ -26,9 +27,6 @@ metadata = sa.MetaData()
 
 NONE = 0
 """The number of what is not there: no tenant, no agent, no provider."""
-GRAINS = {"minute": 60, "hour": 3600, "day": 86400}
-"""The rollups that are kept, and the seconds that one row of each is for."""
-
 _Id = sa.LargeBinary(12)
 _Int = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _Code = sa.SmallInteger()

@@ -1,0 +1,25 @@
+"""Where a database of records is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatewright.errors import ConfigurationError
+
+__all__ = ["address_of"]
+
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+def address_of(where: str | Path) -> Path | str:
+    """Give the path of a SQLite file, or a `postgresql://…` URL; an error never shows the URL, which has a password."""
+    if isinstance(where, Path):
+        return where
+    scheme, separator, rest = where.partition("://")
+    if separator and scheme in _POSTGRESQL and rest:
+        return f"postgresql://{rest}"
+    if separator and scheme == "sqlite" and len(rest) > 1:
+        return Path(rest[1:])
+    raise ConfigurationError(
+        "database_url: expected postgresql://user:password@host/database, or sqlite:///path", param="database_url"
+    )

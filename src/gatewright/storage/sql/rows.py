@@ -1,0 +1,124 @@
+"""Records as rows: the columns that are written, and what goes into each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gatewright.types.records import OperationRecord
+
+__all__ = [
+    "COLUMNS",
+    "ROLLUP_COLUMNS",
+    "Row",
+    "SeriesKey",
+    "attempt_rows",
+    "content_row",
+    "operation_row",
+    "series_key",
+]
+
+Row = tuple[Any, ...]
+NameOf = Callable[[str], int]
+SeriesKey = tuple[int, int, int, int, int, int]
+
+_COLUMNS = {
+    "operations": (
+        "id series started_at user session key tags requested_model answered_model deployment lane streamed "
+        "prompt_tokens completion_tokens cached_tokens cache_write_tokens reasoning_tokens estimated cost price_source "
+        "latency first_token queued overhead retries fallbacks cache saved error guards"
+    ),
+    "attempts": "operation number deployment provider began lasted error",
+    "contents": "operation request answer",
+}
+COLUMNS = {table: tuple(columns.split()) for table, columns in _COLUMNS.items()}
+
+_ROLLUP = """
+    series start calls prompt_tokens completion_tokens cached_tokens reasoning_tokens cost unpriced cached shared saved
+    retries fallbacks latency queued overhead latencies first_tokens
+"""
+ROLLUP_COLUMNS = tuple(_ROLLUP.split())
+
+_json = msgspec.json.Encoder().encode
+
+
+def series_key(record: OperationRecord, name: NameOf) -> SeriesKey:
+    """Give what the reports tell this operation apart by."""
+    return (
+        name(record.tenant) if record.tenant is not None else 0,
+        name(record.agent) if record.agent is not None else 0,
+        name(record.model) if record.model is not None else 0,
+        name(record.provider) if record.provider is not None else 0,
+        record.type,
+        record.status,
+    )
+
+
+def operation_row(record: OperationRecord, series: int, name: NameOf) -> Row:
+    """Give the row of an operation; zeros that say nothing are left out, as they would take room."""
+
+    def number(text: str | None) -> int | None:
+        return name(text) if text is not None else None
+
+    return (
+        record.id,
+        series,
+        record.started_at,
+        _plain(record.user),
+        _plain(record.session),
+        number(record.key),
+        name(_json(record.tags).decode()) if record.tags else None,
+        number(record.requested_model),
+        number(record.answered_model),
+        number(record.deployment),
+        number(record.lane),
+        1 if record.streamed else None,
+        record.prompt_tokens or None,
+        record.completion_tokens or None,
+        record.cached_tokens or None,
+        record.cache_write_tokens or None,
+        record.reasoning_tokens or None,
+        1 if record.estimated else None,
+        record.cost,
+        number(record.price_source),
+        record.latency,
+        record.first_token,
+        record.queued or None,
+        record.overhead,
+        record.retries or None,
+        record.fallbacks or None,
+        number(record.cache),
+        record.saved or None,
+        number(record.error),
+        _json(record.guards).decode() if record.guards else None,
+    )
+
+
+def attempt_rows(record: OperationRecord, name: NameOf) -> Sequence[Row]:
+    """Give the rows of an operation's attempts, the first one's number 1."""
+    return [
+        (
+            record.id,
+            number,
+            name(one.deployment),
+            name(one.provider),
+            one.began,
+            one.lasted,
+            name(one.error) if one.error is not None else None,
+        )
+        for number, one in enumerate(record.attempts, 1)
+    ]
+
+
+def content_row(record: OperationRecord) -> Row | None:
+    """Give the row of what was asked and answered, where that is recorded."""
+    if record.request is None and record.answer is None:
+        return None
+    return (record.id, _plain(record.request), _plain(record.answer))
+
+
+def _plain(text: str | None) -> str | None:
+    """Leave out NULs, which PostgreSQL's texts cannot have."""
+    return text.replace("\0", "") if text is not None and "\0" in text else text

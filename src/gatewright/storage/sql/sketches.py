@@ -1,0 +1,68 @@
+"""Sketches of durations: few bytes that say how a number of microseconds are spread, and can be added up.
+
+Few values are kept as they are, many as the centroids of a t-digest (Dunning & Ertl, 2019), of fastdigest. As bytes:
+`V` and the values, or `C`, the centroids' means and their weights, all as 32-bit numbers. With so many centroids the
+99th percentile of what was added up in thousands of steps is within 1 % of the true one.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+__all__ = ["merged", "quantiles"]
+
+VALUES, CENTROIDS = b"V", b"C"
+MOST_VALUES = 24
+"""Up to so many values are kept as they are."""
+MOST_CENTROIDS = 128
+
+
+def merged(sketch: bytes | None, values: Sequence[float]) -> bytes | None:
+    """Give a sketch with some more values in it; None where there are none at all."""
+    if not values:
+        return sketch
+    means, weights = _read([sketch] if sketch else [])
+    if not weights and len(means) + len(values) <= MOST_VALUES:
+        return VALUES + means.tobytes() + array("f", values).tobytes()
+    from fastdigest import TDigest
+
+    digest = TDigest(MOST_CENTROIDS)
+    if means:
+        digest.batch_update(means, weights or None)
+    digest.batch_update(array("f", values))
+    means, counts = array("f"), array("I")
+    for mean, weight in digest.centroids:
+        means.append(mean)
+        counts.append(round(weight))
+    return CENTROIDS + means.tobytes() + counts.tobytes()
+
+
+def quantiles(sketches: Iterable[bytes], *shares: float) -> list[float]:
+    """Give the values below which these shares of all values of the sketches lie; empty where there are none."""
+    means, weights = _read(sketches)
+    if not means:
+        return []
+    from fastdigest import TDigest
+
+    digest = TDigest(200)
+    digest.batch_update(means, weights or None)
+    return [float(digest.quantile(share)) for share in shares]
+
+
+def _read(sketches: Iterable[bytes]) -> tuple[array[float], array[int]]:
+    """Give the means of all centroids and their weights; no weights where all of them are 1."""
+    means, weights = array("f"), array("I")
+    for sketch in sketches:
+        if sketch[:1] == VALUES:
+            before = len(means)
+            means.frombytes(sketch[1:])
+            if weights:
+                weights.extend([1] * (len(means) - before))
+        else:
+            half = (len(sketch) - 1) // 2
+            if not weights:
+                weights.extend([1] * len(means))
+            means.frombytes(sketch[1 : 1 + half])
+            weights.frombytes(sketch[1 + half :])
+    return means, weights

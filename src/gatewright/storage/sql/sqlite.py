@@ -1,0 +1,173 @@
+"""Records in a SQLite file, by the standard library alone: SQLAlchemy is imported only where there is to migrate."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.sql.revisions import HEAD
+from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
+
+__all__ = ["PRAGMAS", "SqliteBackend"]
+
+BUSY_SECONDS = 10
+"""How long a write waits for another process's to end."""
+PRAGMAS = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # before the first table: what retention frees goes back to the disk
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA cache_size = -16384",
+    "PRAGMA temp_store = MEMORY",
+)
+CHUNK = 5000
+"""Rows that are deleted in one transaction: some milliseconds."""
+PAGES = 2000
+"""Pages that are given back to the disk in one transaction."""
+_AT_ONCE = 500  # parameters of one statement
+
+Key = tuple[int, int]
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    return f"INSERT OR IGNORE INTO {table} ({quoted}) VALUES ({', '.join('?' * len(columns))})"
+
+
+_INSERT = {table: _insert(table, columns) for table, columns in COLUMNS.items()}
+
+
+class SqliteBackend:
+    """The one connection that writes; used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[None]:
+        """Hold the file's only write lock."""
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
+                    self._db.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise StoreUnavailable(f"the records' database: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._revision() != HEAD:
+            from gatewright.storage.sql.database import Database
+
+            database = Database(self._path)
+            database.check()
+            database.close()
+        return self._connected()
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        return connection
+
+    def _revision(self) -> str | None:
+        if not self._path.exists():
+            return None
+        with contextlib.closing(self._connected()) as connection, contextlib.suppress(sqlite3.OperationalError):
+            return connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+        return None
+
+    def known(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Look them up."""
+        found: set[bytes] = set()
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found.update(row[0] for row in self._db.execute(f"SELECT id FROM operations WHERE id IN ({marks})", some))
+        return found
+
+    def name(self, text: str) -> int:
+        """Look it up, or add it."""
+        self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (text,))
+        return self._db.execute("SELECT id FROM names WHERE name = ?", (text,)).fetchone()[0]
+
+    def series(self, key: Sequence[int]) -> int:
+        """Look it up, or add it."""
+        columns = ["tenant", "agent", "model", "provider", "type", "status"]
+        self._db.execute(f"INSERT OR IGNORE INTO series ({', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?)", key)
+        where = " AND ".join(f"{column} = ?" for column in columns)
+        return self._db.execute(f"SELECT id FROM series WHERE {where}", key).fetchone()[0]
+
+    def insert(self, table: str, rows: Sequence[Row]) -> None:
+        """Add them."""
+        self._db.executemany(_INSERT[table], rows)
+
+    def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, tuple[bytes | None, bytes | None]]:
+        """Look them up."""
+        select = f"SELECT latencies, first_tokens FROM rollups_{grain} WHERE series = ? AND start = ?"
+        found = {key: self._db.execute(select, key).fetchone() for key in keys}
+        return {key: row for key, row in found.items() if row is not None}
+
+    def add_up(self, grain: str, rows: Iterable[Row]) -> None:
+        """Insert or add."""
+        self._db.executemany(_add_up(grain), rows)
+
+    def forget_operations(self, table: str, before: int) -> bool:
+        """Delete the oldest rows, which lie together."""
+        id_ = COLUMNS[table][0]
+        oldest = f"SELECT {id_} FROM {table} WHERE {id_} < ? ORDER BY {id_} LIMIT {CHUNK}"
+        bound = max(0, before).to_bytes(4, "big")
+        return self._deleted(f"DELETE FROM {table} WHERE {id_} IN ({oldest})", bound)
+
+    def forget_rollups(self, grain: str, before: int) -> bool:
+        """Delete from the series that have old ones."""
+        table = f"rollups_{grain}"
+        old = f"SELECT series, start FROM {table} WHERE start < ? LIMIT {CHUNK}"
+        return self._deleted(f"DELETE FROM {table} WHERE (series, start) IN ({old})", before)
+
+    def _deleted(self, delete: str, bound: bytes | int) -> bool:
+        deleted = self._db.execute(delete, (bound,)).rowcount
+        if deleted:
+            self._db.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+        return deleted >= CHUNK
+
+    def close(self) -> None:
+        """Close it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def abandon(self) -> None:
+        """Keep what is the parent's from being closed here: that would drop the parent's locks."""
+        if self._connection is not None:
+            _of_the_parent.append(self._connection)
+        self._connection = None
+
+
+def _add_up(grain: str) -> str:
+    table = f"rollups_{grain}"
+    sums = ROLLUP_COLUMNS[2:-2]
+    added = [f"{column} = {table}.{column} + excluded.{column}" for column in sums]
+    placed = [f"{column} = excluded.{column}" for column in ROLLUP_COLUMNS[-2:]]
+    return (
+        f"INSERT INTO {table} ({', '.join(ROLLUP_COLUMNS)}) VALUES ({', '.join('?' * len(ROLLUP_COLUMNS))}) "
+        f"ON CONFLICT (series, start) DO UPDATE SET {', '.join(added + placed)}"
+    )
+
+
+_of_the_parent: list[object] = []
