@@ -22,7 +22,8 @@ class Backend(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Begin, opening and migrating the database where that is not done; commit, or roll back on an error.
 
-        Of all who write to the database one is in here at a time. `StoreUnavailable` where it does not answer; a value that it cannot take is any other error.
+        Of all who write to the database one is in here at a time. `StoreUnavailable` where it does not
+        answer; a value that it cannot take is any other error.
         """
         ...
 

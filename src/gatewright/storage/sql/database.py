@@ -17,7 +17,7 @@ from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.address import address_of
 from gatewright.storage.sql.migrating import migrate
 from gatewright.storage.sql.postgresql import CONNECTION
-from gatewright.storage.sql.sqlite import BUSY_SECONDS, PRAGMAS
+from gatewright.storage.sql.sqlite import BUSY_SECONDS, prepare
 
 __all__ = ["Database"]
 
@@ -128,8 +128,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     def connected(connection: sqlite3.Connection, _: object) -> None:
         # Transactions begin where `begun` says, not where the driver thinks they should.
         connection.isolation_level = None
-        for pragma in PRAGMAS:
-            connection.execute(pragma)
+        prepare(connection)
 
     def begun(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)

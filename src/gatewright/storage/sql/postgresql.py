@@ -54,9 +54,10 @@ class PostgresqlBackend:
             with self._connection.transaction():
                 self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 yield
-        except psycopg.DataError:  # a value that it does not take: it answers, and takes others
-            raise
-        except psycopg.Error as error:
+        except BaseException as error:
+            self._partitions = set()  # those that were made in this transaction are not there
+            if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError):
+                raise  # a value that it does not take: it answers, and takes others
             self.close()
             raise StoreUnavailable(f"the records' database: {str(error).strip().splitlines()[0]}") from error
 

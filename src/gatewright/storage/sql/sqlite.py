@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.revisions import HEAD
 from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
 
-__all__ = ["PRAGMAS", "SqliteBackend"]
+__all__ = ["BUSY_SECONDS", "SqliteBackend", "prepare"]
 
 BUSY_SECONDS = 10
 """How long a write waits for another process's to end."""
-PRAGMAS = (
+_PRAGMAS = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # before the first table: what retention frees goes back to the disk
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -37,6 +38,22 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 
 _INSERT = {table: _insert(table, columns) for table, columns in COLUMNS.items()}
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Set a new connection up."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+        except sqlite3.OperationalError as error:
+            # Of several that make a file WAL at once SQLite tells all but one that it is locked, without waiting.
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class SqliteBackend:
@@ -80,8 +97,7 @@ class SqliteBackend:
 
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        for pragma in PRAGMAS:
-            connection.execute(pragma)
+        prepare(connection)
         return connection
 
     def _revision(self) -> str | None:
