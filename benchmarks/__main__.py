@@ -30,6 +30,7 @@ NAMES = (
     "flow_single_flight",
     "flow_batching",
     "flow_overhead",
+    "cost_of_a_call",
 )
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from gatewright.errors import GatewayError
 from gatewright.providers.base import Provider
 from gatewright.providers.http.aiohttp_client import AiohttpClient
-from gatewright.providers.litellm.clients import Lease
 from gatewright.providers.litellm.provider import LiteLLMProvider
 from gatewright.providers.openai_wire.provider import OpenAIWire
 from recorded import lanes, normal
@@ -32,22 +29,6 @@ pytestmark = [
 EXCHANGES = replayed()
 OPENAI = [exchange for exchange in EXCHANGES if exchange.format.startswith("openai")]
 one_by_one = functools.partial(pytest.mark.parametrize, "exchange", ids=lambda exchange: exchange.key)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def http() -> AsyncIterator[AiohttpClient]:
-    client = AiohttpClient()
-    yield client
-    await client.aclose()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
-async def litellm_connections() -> AsyncIterator[None]:
-    """Keep litellm's connections from one test to the next, and close them at the end."""
-    lease = Lease()
-    lease.take()
-    yield
-    await lease.give_back()
 
 
 @one_by_one(EXCHANGES)

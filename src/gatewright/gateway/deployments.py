@@ -14,7 +14,9 @@ from gatewright.errors import ConfigurationError
 from gatewright.gateway.config import GatewayConfig, LiteLLMParams, ModelEntry
 from gatewright.gateway.litellm_keys import PARAMS_IGNORED, REQUEST_PARAMS, SETTING_PREFIXES
 from gatewright.gateway.references import variable_of
-from gatewright.llmops.pricing import catalogue, price_from_settings
+from gatewright.llmops.own_prices import price_from_settings
+from gatewright.llmops.price_entries import is_price_name
+from gatewright.llmops.pricing import catalogue
 from gatewright.providers.catalogue import KEY_VARIABLES, key_variables, provider_name, wire_spec
 from gatewright.types.configuration import nearest
 from gatewright.types.deployment import Deployment
@@ -197,7 +199,7 @@ def _sorted(extra: Mapping[str, Any], provider: str) -> tuple[dict[str, Any], di
     sent: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     for name, value in extra.items():
-        if value is None or name in PARAMS_IGNORED or name.endswith(("_cost_per_token", "_token_cost")):
+        if value is None or name in PARAMS_IGNORED or is_price_name(name):
             continue
         asked = name in REQUEST_PARAMS and (provider, name) not in _SIMULATED
         if (provider in LOCAL_PROVIDERS and not asked) or name in _SETTINGS or name.startswith(SETTING_PREFIXES):

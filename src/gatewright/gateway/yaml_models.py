@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from gatewright.gateway.config import LiteLLMParams, ModelEntry
 from gatewright.gateway.litellm_keys import PARAMS_IGNORED, PARAMS_KNOWN, SETTING_PREFIXES
+from gatewright.llmops.price_entries import is_price_name
 from gatewright.types.configuration import mapping, nearest
 
 __all__ = ["Models"]
@@ -83,7 +84,7 @@ class Models:
         known = [*LiteLLMParams.model_fields, *PARAMS_KNOWN]
         near = (
             []
-            if key in known or key.startswith(SETTING_PREFIXES)
+            if key in known or key.startswith(SETTING_PREFIXES) or is_price_name(key)
             else difflib.get_close_matches(key, known, n=1, cutoff=0.85)
         )
         if near:

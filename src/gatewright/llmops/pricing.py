@@ -1,45 +1,30 @@
-"""What models cost and how much they take: the catalogue that comes with the package, and the user's own prices.
+"""What models cost and how much they take: the catalogue that comes with the package.
 
 The catalogue is made by `scripts/update_prices.py` from the price map of the litellm release in the lock file.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import msgspec
 
-from gatewright.errors import ConfigurationError
 from gatewright.types.usage import Price
 
-__all__ = ["CatalogueEntry", "PriceCatalogue", "catalogue", "price_from_settings"]
-
-
-class Rates(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """Dollars a token, as the file has them; `above` are the rates of prompts longer than `above_tokens`."""
-
-    input: float | None = None
-    output: float | None = None
-    cache_read: float | None = None
-    cache_write: float | None = None
-    reasoning: float | None = None
-    above_tokens: int | None = None
-    above: Rates | None = None
+__all__ = ["CatalogueEntry", "PriceCatalogue", "catalogue"]
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """One model, as the file has it."""
+    """One model, as the file has it; its price is read when it is asked for."""
 
     provider: str
     mode: str
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
-    rates: Rates | None = None
+    price: msgspec.Raw = msgspec.Raw()
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -156,59 +141,14 @@ def _sells(record: Record, provider: str, name: str) -> bool:
 
 
 def _price(record: Record) -> Price | None:
-    return None if record.rates is None else _at_rates(record, record.rates)
-
-
-def _at_rates(record: Record, rates: Rates) -> Price:
-    return Price(
-        input_cost_per_token=rates.input or 0.0,
-        output_cost_per_token=rates.output or 0.0,
-        cache_read_input_token_cost=rates.cache_read,
-        cache_creation_input_token_cost=rates.cache_write,
-        output_cost_per_reasoning_token=rates.reasoning,
+    if not bytes(record.price):
+        return None
+    return msgspec.structs.replace(
+        _decoder.decode(record.price),
+        mode=record.mode,
         max_input_tokens=record.max_input_tokens,
         max_output_tokens=record.max_output_tokens,
-        mode=record.mode,
-        above_tokens=rates.above_tokens,
-        above=_at_rates(record, rates.above) if rates.above is not None else None,
     )
 
 
-_COSTS = (
-    "input_cost_per_token",
-    "output_cost_per_token",
-    "cache_read_input_token_cost",
-    "cache_creation_input_token_cost",
-    "output_cost_per_reasoning_token",
-)
-_LIMITS = ("max_input_tokens", "max_output_tokens")
-
-
-def price_from_settings(settings: Mapping[str, Any], base: Price | None) -> Price | None:
-    """Give `base` with the prices and limits of a deployment's `model_info` or `litellm_params`, where it has any.
-
-    Whoever sets a price of input or output sets a flat one: the catalogue's dearer rates for long prompts end.
-    """
-    costs: dict[str, Any] = {name: _cost(name, settings[name]) for name in _COSTS if settings.get(name) is not None}
-    limits = {name: _limit(name, settings[name]) for name in _LIMITS if settings.get(name) is not None}
-    if not costs and (base is None or not limits):
-        return base
-    if costs.keys() & {"input_cost_per_token", "output_cost_per_token"}:
-        costs |= {"above_tokens": None, "above": None}
-    return msgspec.structs.replace(base or Price(), **costs, **limits)
-
-
-def _cost(name: str, value: Any) -> float:
-    try:
-        cost = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        cost = math.nan
-    if not 0 <= cost < math.inf:
-        raise ConfigurationError(f"{name}: {value!r} is not a price in US dollars a token, zero or more", param=name)
-    return cost
-
-
-def _limit(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ConfigurationError(f"{name}: {value!r} is not a number of tokens above zero", param=name)
-    return value
+_decoder = msgspec.json.Decoder(Price)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatewright.types.results import Answer, Choice, Chunk, ToolCall, ToolCallDelta
-from gatewright.types.usage import NO_USAGE, Price, Usage
+from gatewright.types.usage import NO_USAGE, Price, Usage, cost_of
 
 __all__ = ["AnswerFold", "chunks_of"]
 
@@ -81,13 +81,25 @@ def _merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
 
 
 class AnswerFold:
-    """Adds chunks up; `value` can be asked for at any time and gives what has come so far."""
+    """Adds chunks up; `value` can be asked for at any time and gives what has come so far.
 
-    __slots__ = ("_choices", "_context", "_first", "_model", "_price", "usage")
+    `began` is the monotonic time at which the provider was asked, for prices by the second.
+    """
 
-    def __init__(self, *, model: str, provider: str, deployment_id: str = "", price: Price | None = None) -> None:
+    __slots__ = ("_began", "_choices", "_context", "_first", "_model", "_price", "usage")
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        provider: str,
+        deployment_id: str = "",
+        price: Price | None = None,
+        began: float | None = None,
+    ) -> None:
         self._context = (provider, deployment_id)
         self._price = price
+        self._began = began
         self._model = model
         self._choices: dict[int, _OpenChoice] = {}
         self._first: Chunk | None = None
@@ -126,7 +138,7 @@ class AnswerFold:
             provider=self._context[0],
             deployment_id=self._context[1],
             usage=usage,
-            cost_usd=self._price.cost(self.usage) if self._price is not None and self.usage is not None else None,
+            cost_usd=None if self.usage is None else cost_of(usage, self._price, self._began),
             id=first.id,
             created=first.created,
             system_fingerprint=first.system_fingerprint,

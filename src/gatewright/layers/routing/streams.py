@@ -12,7 +12,7 @@ from gatewright.types.estimates import estimated_usage
 from gatewright.types.folding import AnswerFold
 from gatewright.types.requests import GenerateRequest
 from gatewright.types.results import Answer, Chunk
-from gatewright.types.usage import Price, Usage
+from gatewright.types.usage import Price, Usage, cost_of
 
 __all__ = ["Lost", "Resume", "continued", "interrupted", "lost", "resumed"]
 
@@ -54,7 +54,7 @@ def lost(answer: Answer, request: GenerateRequest, price: Price | None) -> tuple
     first, usage = answer.choices[0], answer.usage
     if not usage.total_tokens:
         usage = estimated_usage(request, first.text + (first.reasoning or ""))
-    return Usage(source="estimated") + usage, None if price is None else price.cost(usage)
+    return Usage(source="estimated") + usage, cost_of(usage, price)
 
 
 async def continued(

@@ -10,11 +10,11 @@ from typing import Any, cast
 import msgspec
 
 from gatewright.errors import InvalidProviderResponse
+from gatewright.providers.litellm.counts import tier_of, usage_of
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer, Choice, Embeddings, ToolCall
-from gatewright.types.usage import NO_USAGE, Usage
 
-__all__ = ["answer_of", "embeddings_of", "extra_of", "finish_reason_of", "is_hosted_tool", "plain", "usage_of"]
+__all__ = ["answer_of", "embeddings_of", "extra_of", "finish_reason_of", "is_hosted_tool", "plain"]
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -40,7 +40,7 @@ _REASONS_UNREAD = frozenset({"cohere", "cohere_chat"})
 _REPEATED_FIELDS = frozenset({"refusal", "reasoning", "reasoning_content", "thinking_blocks"})
 
 
-def answer_of(response: Any, deployment: Deployment, *, style: str) -> Answer:
+def answer_of(response: Any, deployment: Deployment, *, style: str, began: float | None = None) -> Answer:
     """Give a `ModelResponse` or `TextCompletionResponse` as an answer; `raw` is the response, not yet converted."""
     if not response.choices:
         raise InvalidProviderResponse("the provider's answer has no choices")
@@ -48,14 +48,14 @@ def answer_of(response: Any, deployment: Deployment, *, style: str) -> Answer:
     choices = [make(choice) for choice in response.choices]
     if deployment.provider in _REASONS_UNREAD:
         choices = [_with_reason(choice) for choice in choices]
-    usage = usage_of(getattr(response, "usage", None))
+    usage = usage_of(getattr(response, "usage", None), tier=tier_of(response))
     return Answer(
         choices=choices,
         model=response.model or deployment.model,
         provider=deployment.provider,
         deployment_id=deployment.id,
         usage=usage,
-        cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+        cost_usd=deployment.cost(usage, began),
         id=response.id,
         created=response.created,
         system_fingerprint=getattr(response, "system_fingerprint", None),
@@ -63,7 +63,7 @@ def answer_of(response: Any, deployment: Deployment, *, style: str) -> Answer:
     )
 
 
-def embeddings_of(response: Any, deployment: Deployment, expected: int) -> Embeddings:
+def embeddings_of(response: Any, deployment: Deployment, expected: int, *, began: float | None = None) -> Embeddings:
     """Give an `EmbeddingResponse` as vectors in the inputs' order."""
     data = [plain(item) for item in response.data or ()]
     if len(data) != expected:
@@ -77,32 +77,13 @@ def embeddings_of(response: Any, deployment: Deployment, expected: int) -> Embed
         provider=deployment.provider,
         deployment_id=deployment.id,
         usage=usage,
-        cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+        cost_usd=deployment.cost(usage, began),
     )
 
 
 def _counted_by_litellm(deployment: Deployment) -> bool:
     """Say whether a provider's embeddings come without usage, so that litellm counts the tokens itself."""
     return deployment.provider == "gemini" or (deployment.provider == "bedrock" and "cohere" in deployment.model)
-
-
-def usage_of(usage: Any, *, estimated: bool = False) -> Usage:
-    """Give litellm's usage as ours: both count cached tokens as prompt and reasoning tokens as completion."""
-    if usage is None:
-        return NO_USAGE
-    prompt = usage.prompt_tokens or 0
-    completion = usage.completion_tokens or 0
-    before = getattr(usage, "prompt_tokens_details", None)
-    after = getattr(usage, "completion_tokens_details", None)
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=usage.total_tokens or prompt + completion,
-        cached_tokens=(getattr(before, "cached_tokens", None) or 0) if before is not None else 0,
-        cache_write_tokens=(getattr(before, "cache_creation_tokens", None) or 0) if before is not None else 0,
-        reasoning_tokens=(getattr(after, "reasoning_tokens", None) or 0) if after is not None else 0,
-        source="estimated" if estimated else "provider",
-    )
 
 
 def finish_reason_of(reason: str | None) -> str | None:

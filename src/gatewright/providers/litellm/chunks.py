@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gatewright.errors import InvalidProviderResponse
-from gatewright.providers.litellm.answers import extra_of, finish_reason_of, is_hosted_tool, plain, usage_of
+from gatewright.providers.litellm.answers import extra_of, finish_reason_of, is_hosted_tool, plain
+from gatewright.providers.litellm.counts import tier_of, usage_of
 from gatewright.providers.litellm.library import ends_with_done
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Chunk, ToolCallDelta
@@ -35,7 +36,7 @@ class StreamReader:
         chunks = [self._chunk(choice, part) for choice in part.choices]
         usage = getattr(part, "usage", None)
         if usage is not None:
-            counted = usage_of(usage, estimated=not self._reported())
+            counted = usage_of(usage, estimated=not self._reported(), tier=tier_of(part))
             chunks.append(Chunk(usage=counted, model=part.model, id=part.id, created=part.created))
         return chunks
 

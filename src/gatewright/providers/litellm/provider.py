@@ -59,6 +59,7 @@ class LiteLLMProvider:
                 provider=deployment.provider,
                 deployment_id=deployment.id,
                 price=deployment.price,
+                began=time.monotonic(),
             )
             return await Reply.begin(self._stream(litellm, call), fold)
         return Reply.whole(await self._generate(litellm, call), chunks_of)
@@ -71,19 +72,21 @@ class LiteLLMProvider:
         await self._lease.give_back()
 
     async def _generate(self, litellm: Any, call: Call) -> Answer:
+        began = time.monotonic()
         arguments = self._generation_arguments(call)
         style = call.generation.style
         try:
             response = await self._within(call, _asked(litellm, style, arguments))
-            return answer_of(response, self._deployment, style=style)
+            return answer_of(response, self._deployment, style=style, began=began)
         except Exception as error:
             raise self._failure(error, arguments) from error
 
     async def _embed(self, litellm: Any, call: Call) -> Embeddings:
+        began = time.monotonic()
         arguments = embedding_arguments(self._fixed, self._deployment, call, drop=self._dropping(call))
         try:
             response = await self._within(call, litellm.aembedding(**unlogged("aembedding", arguments)))
-            return embeddings_of(response, self._deployment, len(call.embedding.inputs))
+            return embeddings_of(response, self._deployment, len(call.embedding.inputs), began=began)
         except Exception as error:
             raise self._failure(error, arguments) from error
 

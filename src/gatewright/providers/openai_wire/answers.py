@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from gatewright.errors import InvalidProviderResponse
+from gatewright.providers.openai_wire.counts import usage_of
 from gatewright.providers.openai_wire.shapes import (
     ChoiceBody,
     DeltaBody,
@@ -20,14 +21,12 @@ from gatewright.providers.openai_wire.shapes import (
     Json,
     MessageBody,
     ToolBody,
-    UsageBody,
     WholeBody,
 )
 from gatewright.types.configuration import mapping
 from gatewright.types.results import Choice, Chunk, ToolCall, ToolCallDelta
-from gatewright.types.usage import Usage
 
-__all__ = ["choices_of", "chunks_of_event", "finish_reason", "usage_of", "vectors_of"]
+__all__ = ["choices_of", "chunks_of_event", "finish_reason", "vectors_of"]
 
 _FINISH = {
     "stop": "stop",
@@ -49,25 +48,6 @@ _FINISH = {
 def finish_reason(word: str | None) -> str | None:
     """Translate a provider's word into one of OpenAI's four; an unknown one is taken for `stop`."""
     return None if word is None else _FINISH.get(word, "stop")
-
-
-def usage_of(body: UsageBody) -> Usage:
-    """Read the token counts; the total is added up where it is missing."""
-    prompt, completion = body.prompt_tokens or 0, body.completion_tokens or 0
-    cached, written, reasoning = body.prompt_cache_hit_tokens or 0, 0, 0
-    if (details := body.prompt_tokens_details) is not None:
-        cached = details.cached_tokens or cached
-        written = details.cache_write_tokens or 0
-    if (more := body.completion_tokens_details) is not None:
-        reasoning = more.reasoning_tokens or 0
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=body.total_tokens or prompt + completion,
-        cached_tokens=cached,
-        cache_write_tokens=written,
-        reasoning_tokens=reasoning,
-    )
 
 
 def choices_of(body: WholeBody) -> list[Choice]:
@@ -169,7 +149,7 @@ def chunks_of_event(body: EventBody, raw: bytes) -> list[Chunk]:
         if chunk is not None:
             chunks.append(chunk)
     if usage is not None:
-        counted = usage_of(usage)
+        counted = usage_of(usage, body.service_tier)
         if chunks:
             chunks[-1] = msgspec.structs.replace(chunks[-1], usage=counted)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, TypeVar
 
@@ -12,7 +13,8 @@ from gatewright.pipeline.call import Call
 from gatewright.pipeline.reply import Reply
 from gatewright.providers.catalogue import WireSpec, wire_spec
 from gatewright.providers.http.base import HttpClient, HttpResponse, Timeouts
-from gatewright.providers.openai_wire.answers import choices_of, chunks_of_event, usage_of, vectors_of
+from gatewright.providers.openai_wire.answers import choices_of, chunks_of_event, vectors_of
+from gatewright.providers.openai_wire.counts import usage_of
 from gatewright.providers.openai_wire.errors import error_of
 from gatewright.providers.openai_wire.payload import Payloads
 from gatewright.providers.openai_wire.shapes import EmbeddingsBody, EventBody, WholeBody
@@ -60,15 +62,16 @@ class OpenAIWire:
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         """Answer one attempt."""
+        began = time.monotonic()
         request = call.request
         if isinstance(request, EmbedRequest):
-            return await self._embed(call, request)
+            return await self._embed(call, request, began)
         headers, body = self._payloads.generation(request, stream=call.stream, drop=call.options.drop_params)
         response = await self._http.post(self._urls[request.style], headers, body, self._timeouts)
         if call.stream and response.status == 200 and not _is_json(response):
-            reply = await self._begin(response, request)
+            reply = await self._begin(response, request, began)
         else:
-            reply = Reply.whole(self._answer(await self._body(response), request), chunks_of)
+            reply = Reply.whole(self._answer(await self._body(response), request, began), chunks_of)
         if self._limited:
             reply.limits = limits_of(response.headers)
         return reply
@@ -101,12 +104,15 @@ class OpenAIWire:
             f"the provider's answer is not what its protocol promises ({said}); it begins {began!r}"
         )
 
-    def _answer(self, data: bytes, request: GenerateRequest) -> Answer:
+    def _answer(self, data: bytes, request: GenerateRequest, began: float) -> Answer:
         body = self._decode(_whole, data)
         if body.error is not None and not body.choices:
             raise self._error(200, {}, data)
         choices = choices_of(body)
-        usage = usage_of(body.usage) if body.usage is not None else estimated_usage(request, choices[0].text)
+        if body.usage is not None:
+            usage = usage_of(body.usage, body.service_tier)
+        else:
+            usage = estimated_usage(request, choices[0].text)
         deployment = self._deployment
         return Answer(
             choices=choices,
@@ -114,21 +120,25 @@ class OpenAIWire:
             provider=deployment.provider,
             deployment_id=deployment.id,
             usage=usage,
-            cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+            cost_usd=deployment.cost(usage, began),
             id=body.id,
             created=int(body.created) if body.created is not None else None,
             system_fingerprint=body.system_fingerprint,
             raw=data,
         )
 
-    async def _begin(self, response: HttpResponse, request: GenerateRequest) -> Reply[Chunk, Answer]:
+    async def _begin(self, response: HttpResponse, request: GenerateRequest, began: float) -> Reply[Chunk, Answer]:
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.startswith("text/html"):
             response.close()
             raise InvalidProviderResponse(f"the provider answered a stream with {kind}, not with events")
         deployment = self._deployment
         fold = AnswerFold(
-            model=deployment.model, provider=deployment.provider, deployment_id=deployment.id, price=deployment.price
+            model=deployment.model,
+            provider=deployment.provider,
+            deployment_id=deployment.id,
+            price=deployment.price,
+            began=began,
         )
         return await Reply.begin(self._batches(response, request, fold), fold)
 
@@ -173,7 +183,7 @@ class OpenAIWire:
                 batch += chunks
         return batch, None
 
-    async def _embed(self, call: Call, request: EmbedRequest) -> Reply[Any, Embeddings]:
+    async def _embed(self, call: Call, request: EmbedRequest, began: float) -> Reply[Any, Embeddings]:
         headers, data = self._payloads.embedding(request, drop=call.options.drop_params)
         response = await self._http.post(self._embed_url, headers, data, self._timeouts)
         data = await self._body(response)
@@ -189,7 +199,7 @@ class OpenAIWire:
                 provider=deployment.provider,
                 deployment_id=deployment.id,
                 usage=usage,
-                cost_usd=deployment.price.cost(usage) if deployment.price is not None else None,
+                cost_usd=deployment.cost(usage, began),
             )
         )
 

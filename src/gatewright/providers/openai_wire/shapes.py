@@ -66,20 +66,25 @@ class DeltaBody(msgspec.Struct):
 
 
 class PromptDetails(msgspec.Struct):
-    """Of the prompt's tokens: how many were read from the provider's cache, and written to it."""
+    """Of the prompt's tokens: what was read from the provider's cache and written to it, and what was not text."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    video_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct):
-    """Of the completion's tokens: how many were reasoning."""
+    """Of the completion's tokens: how many were reasoning, and what was not text."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class UsageBody(msgspec.Struct):
-    """Token counts; DeepSeek has a field of its own for the cache."""
+    """Token counts; DeepSeek, Mistral and Together have fields of their own for the cache, others for what it cost."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -87,6 +92,12 @@ class UsageBody(msgspec.Struct):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
+    num_cached_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost: Any = None
+    cost_details: Any = None
+    cost_in_usd_ticks: Any = None
+    is_byok: Any = None
 
 
 class GroqBody(msgspec.Struct):
@@ -114,6 +125,7 @@ class WholeBody(msgspec.Struct):
     model: str | None = None
     created: int | float | None = None
     usage: UsageBody | None = None
+    service_tier: Any = None
     system_fingerprint: str | None = None
     error: Json | str | None = None
 
@@ -127,6 +139,7 @@ class EventBody(msgspec.Struct):
     created: int | float | None = None
     usage: UsageBody | None = None
     x_groq: GroqBody | None = None
+    service_tier: Any = None
     system_fingerprint: str | None = None
     error: Json | str | None = None
 

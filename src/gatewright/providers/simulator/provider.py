@@ -85,8 +85,7 @@ class SimulatorProvider:
         return drafts, Usage(prompt_tokens=prompt_tokens, completion_tokens=tokens, total_tokens=prompt_tokens + tokens)
 
     def _cost(self, usage: Usage) -> float | None:
-        price = self._deployment.price
-        return price.cost(usage) if price is not None else None
+        return self._deployment.cost(usage)
 
     def _answer(self, drafts: Sequence[Draft], usage: Usage) -> Answer:
         return Answer(
