@@ -13,6 +13,7 @@ from gatewright.cli.demo import demo
 from gatewright.cli.embed import embed
 from gatewright.cli.exits import EPILOG, Debug
 from gatewright.cli.generate import generate
+from gatewright.cli.guard import guard
 from gatewright.cli.models import models
 from gatewright.cli.serve import serve
 
@@ -62,3 +63,5 @@ for command, summary in (
     (check_config, "Say what a configuration file means, and what is wrong with it."),
 ):
     app.command(command.__name__.replace("_", "-"), short_help=summary, epilog=EPILOG)(command)
+
+app.add_typer(guard, name="guard", help="Rule packs: list, show, check, and test them on cases.", epilog=EPILOG)

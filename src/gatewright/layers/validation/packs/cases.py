@@ -63,7 +63,7 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     missed: list[str]
     unexpected: list[str]
     verdict: str = ""
-    """What the verdict was and should have been, where the two differ."""
+    """What the verdict was, where it should have been the other."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +117,6 @@ def _count(counts: dict[str, Counts], found: set[str], expect: frozenset[str]) -
 
 
 def _mismatch(pack: RulePack, case: Case, found: set[str], valid: bool) -> Mismatch | None:
-    said = {True: "valid", False: "not valid"}
     differs = case.valid is not None and case.valid is not valid
     if not differs and found == set(case.expect):
         return None
@@ -125,7 +124,7 @@ def _mismatch(pack: RulePack, case: Case, found: set[str], valid: bool) -> Misma
         case=case.name,
         missed=_in_order(pack, case.expect - found),
         unexpected=_in_order(pack, found - case.expect),
-        verdict=f"{said[valid]}, not {said[not valid]}" if differs else "",
+        verdict=f"{'valid' if valid else 'not valid'}, and should be the other" if differs else "",
     )
 
 

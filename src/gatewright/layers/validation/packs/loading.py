@@ -20,7 +20,7 @@ from gatewright.layers.validation.packs.words import BLANK, plain, spellings
 from gatewright.layers.validation.rules import PatternRule
 from gatewright.types.written import Written, read_written
 
-__all__ = ["SHIPPED", "load_pack", "read_pack", "shipped_pack"]
+__all__ = ["SHIPPED", "load_pack", "read_pack", "shipped_pack", "shipped_text"]
 
 KEYS = ("pack", "version", "about", "applies_to", "blank", "fields", "record", "tables", "rules")
 RULE_KEYS = ("id", "text", "severity", "action", "label", "when", "then")
@@ -38,7 +38,14 @@ _LABEL = re.compile(r"[A-Z][A-Z0-9_]*")
 @functools.cache
 def shipped_pack(name: str) -> RulePack:
     """Give one of the packs that come with the package."""
-    return read_pack((_HERE / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml")
+    return read_pack(shipped_text(name), f"{name}.yaml")
+
+
+def shipped_text(name: str) -> str:
+    """Give the YAML of one of the packs that come with the package."""
+    if name not in SHIPPED:
+        raise ConfigurationError(f"there is no pack {name}: there are {', '.join(SHIPPED)}")
+    return (_HERE / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def load_pack(name: str | Path) -> RulePack:

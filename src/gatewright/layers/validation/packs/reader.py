@@ -159,8 +159,9 @@ class ConditionReader:
 
 def pattern_of(value: Written) -> Pattern:
     """Compile a pattern; upper and lower case are one in it."""
+    written = value.text()
     try:
-        return Pattern(value.text(), ignore_case=True)
+        return Pattern(written, ignore_case=True)
     except MissingExtra:
         raise
     except ConfigurationError as error:

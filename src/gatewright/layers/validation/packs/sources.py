@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gatewright.errors import ConfigurationError
 from gatewright.layers.validation.packs.loading import load_pack, shipped_pack
 from gatewright.layers.validation.rules import Rule
 from gatewright.types.configuration import Config
@@ -25,7 +26,11 @@ class NoConfig(Config):
 
 def pack(settings: Mapping[str, Any]) -> Iterable[Rule]:
     """Give the rules of a pack of the user's own."""
-    return load_pack(PackConfig.read(settings, "").file).rules
+    file = PackConfig.read(settings, "").file
+    try:
+        return load_pack(file).rules
+    except ConfigurationError as error:
+        raise ConfigurationError(f"file: {error.message}", param="file") from None
 
 
 def _shipped(name: str) -> Callable[[Mapping[str, Any]], Iterable[Rule]]:
