@@ -50,7 +50,7 @@ def create_app(gateway: LiteLLMGateway, *, max_body_bytes: int = MAX_BODY_BYTES,
             yield
 
     return Starlette(
-        routes=[*_api(gateway, max_body_bytes, authentication), *_health(gateway)],
+        routes=[*_api(gateway, max_body_bytes, authentication), *_health(gateway, authentication)],
         exception_handlers={HTTPException: _http_error, Exception: _failed},
         lifespan=lifespan,
     )
@@ -71,8 +71,10 @@ def _api(gateway: LiteLLMGateway, max_body_bytes: int, authentication: Authentic
             yield Route(prefix + path, Endpoint(answer, authentication), methods=[method])
 
 
-def _health(gateway: LiteLLMGateway) -> Iterator[Route]:
+def _health(gateway: LiteLLMGateway, authentication: Authentication) -> Iterator[Route]:
     health = Health(gateway)
+    yield Route("/health", Endpoint(health.report, authentication), methods=["GET"])
+    yield Route("/health/limits", Endpoint(health.limits, authentication), methods=["GET"])
     yield Route("/health/liveliness", Endpoint(health.alive), methods=["GET"])
     yield Route("/health/liveness", Endpoint(health.alive), methods=["GET"])
     yield Route("/health/readiness", Endpoint(health.ready), methods=["GET"])

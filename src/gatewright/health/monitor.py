@@ -147,6 +147,7 @@ class HealthMonitor:
         states = {one.deployment_id: one for one in self._breakers()}
         owners |= {id_: one.provider for id_, one in states.items()}
         nothing = Traffic(self.config.window)
+        waiting: Mapping[str, int] = self._queues().get("by_limit", {})
         return [
             Known(
                 deployment_id=id_,
@@ -154,6 +155,7 @@ class HealthMonitor:
                 traffic=self._traffic[id_][1] if id_ in self._traffic else nothing,
                 breaker=states[id_].state if id_ in states else None,
                 checked=self._checks.get(id_),
+                waiting=waiting.get(f"deployment:{id_}", 0),
             )
             for id_, provider in sorted(owners.items())
         ]
@@ -169,8 +171,9 @@ class HealthMonitor:
         for one in deployments:
             traffic = Summary([one.traffic], now)
             status = of_deployment(traffic, one.breaker, self._passed(one, now), self.config)
-            each[one.deployment_id] = described(status, traffic, one.breaker, one.checked, now)
+            each[one.deployment_id] = described(status, traffic, one.breaker, one.waiting, one.checked, now)
         traffic = Summary([one.traffic for one in deployments], now)
         status = of_provider(traffic, [one["status"] for one in each.values()], self.config)
-        whole = described(status, traffic, in_short([one.breaker for one in deployments]), None, now)
+        waiting = sum(one.waiting for one in deployments)
+        whole = described(status, traffic, in_short([one.breaker for one in deployments]), waiting, None, now)
         return {**whole, "deployments": each}

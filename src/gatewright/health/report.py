@@ -38,10 +38,11 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     traffic: Traffic
     breaker: str | None
     checked: Checked | None
+    waiting: int
 
 
 def described(
-    status: Status, traffic: Summary, breaker: str | None, checked: Checked | None, now: float
+    status: Status, traffic: Summary, breaker: str | None, waiting: int, checked: Checked | None, now: float
 ) -> dict[str, Any]:
     """Write down the health of a deployment or a provider; `response_time_ms` is the median of whole answers."""
     latencies = dict(zip(SHARES, percentiles(traffic.latencies, *SHARES.values()), strict=True))
@@ -59,6 +60,7 @@ def described(
         "failed": traffic.failed,
         "errors": dict(sorted(traffic.errors.items())),
         "circuit_breaker": breaker,
+        "waiting": waiting,
     }
     if checked is not None:
         written["last_check"] = {

@@ -1,4 +1,4 @@
-"""`GET /health/liveliness`, `GET /health/readiness` and `GET /`: for whatever watches the server, without a key."""
+"""`GET /health…` and `GET /`: for whatever watches the server; what tells of its providers needs the key."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _INDEX = msgspec.json.encode(
             "/v1/completions",
             "/v1/embeddings",
             "/v1/models",
+            "/health",
+            "/health/limits",
             "/health/liveliness",
             "/health/readiness",
         ],
@@ -30,7 +32,7 @@ _INDEX = msgspec.json.encode(
 
 
 class Health:
-    """Says whether the process runs, and whether it takes calls."""
+    """Says whether the process runs, whether it takes calls, and how well the providers answer them."""
 
     def __init__(self, gateway: LiteLLMGateway) -> None:
         self._gateway = gateway
@@ -45,6 +47,20 @@ class Health:
             await exchange.answer(_NOT_READY, [], GatewayClosed.status)
         else:
             await exchange.answer(_READY, [])
+
+    async def report(self, exchange: Exchange) -> None:
+        """Give what `get_health` gives: the health of providers, deployments, queues and stores."""
+        await exchange.answer(msgspec.json.encode(await self._gateway.get_health()), [])
+
+    async def limits(self, exchange: Exchange) -> None:
+        """Give what is left of every limit in use, who waits at which place for how long, and each breaker."""
+        gateway = self._gateway
+        shown = {
+            "limits": gateway.rate_limits(),
+            "queue": gateway.queue_status(),
+            "circuit_breakers": gateway.circuit_breakers(),
+        }
+        await exchange.answer(msgspec.json.encode(shown), [])
 
     async def index(self, exchange: Exchange) -> None:
         """Say what this is and where to go."""
