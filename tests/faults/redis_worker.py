@@ -17,7 +17,7 @@ from gatewright.storage.redis import RedisStore
 
 
 async def main(task):
-    store = RedisStore(task["url"])
+    store = RedisStore(task["url"], namespace=task["namespace"])
     limiter = RateLimiter(shared=SharedLedger(store))
     limiter.configure("global", "", RateLimitConfig(**task["limit"]))
     done = {"admitted": [], "refused": 0, "errors": [], "longest": 0.0, "outages": 0, "at_once": 0}

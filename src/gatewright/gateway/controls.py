@@ -92,6 +92,25 @@ class FlowControls:
         """Give which calls wait, for what, at which place, and for how long still."""
         return self._home.do(self._assembly.flow.limiter.queue_status)
 
+    def allowed_at_once(
+        self, tenant_id: str | None = None, model: str | None = None, *, key_id: str | None = None
+    ) -> int | None:
+        """Give how many such calls the limits let through at once; None where none of them bounds that."""
+        _check_text("tenant_id", tenant_id)
+        _check_text("key_id", key_id)
+        asked = model or self.config.default_model
+
+        def allowed() -> int | None:
+            group = None if asked is None else self._assembly.table.find(asked)
+            name = None if group is None else group.name
+            bounds = [self._assembly.flow.limiter.allowed_at_once(tenant_id, name, key_id)]
+            if group is not None:
+                each = [state.deployment.max_parallel_requests for state in group.states]
+                bounds.append(None if None in each else sum(filter(None, each)))
+            return min((bound for bound in bounds if bound is not None), default=None)
+
+        return self._home.do(allowed)
+
     def rate_limits(self) -> list[LimitStatus]:
         """Give what is left of every limit in use."""
         return self._home.do(self._assembly.flow.limiter.levels)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast, overload
 
 from gatewright.errors import BadRequest, GatewayError
+from gatewright.gateway.batch import Batch
 from gatewright.gateway.gateway import LiteLLMGateway
-from gatewright.gateway.progress import progress_bar
 from gatewright.gateway.streams import GenerateStream
 from gatewright.types.requests import Message
 
@@ -61,7 +60,7 @@ def batch_generate(
     prompts: Iterable[Prompt],
     model: str | None = None,
     *,
-    max_concurrent: int = 8,
+    max_concurrent: int | None = None,
     on_error: Literal["raise"] = "raise",
     progress: bool = True,
     **params: Any,
@@ -72,7 +71,7 @@ def batch_generate(
     prompts: Iterable[Prompt],
     model: str | None = None,
     *,
-    max_concurrent: int = 8,
+    max_concurrent: int | None = None,
     on_error: Literal["return"],
     progress: bool = True,
     **params: Any,
@@ -82,14 +81,17 @@ def batch_generate(
     prompts: Iterable[Prompt],
     model: str | None = None,
     *,
-    max_concurrent: int = 8,
+    max_concurrent: int | None = None,
     on_error: Literal["raise", "return"] = "raise",
     progress: bool = True,
     **params: Any,
 ) -> Any:
-    """Give the texts that answer `prompts`, in their order, with at most `max_concurrent` calls under way.
+    """Give the texts that answer `prompts`, in their order.
 
     `prompts` are texts or lists of messages, in a list or any other iterable, which is read to its end first.
+    Identical ones are asked once. At most `max_concurrent` calls are under way: by default as many as the limits on
+    calls at once let through, or 8 where there are none. Where a limit has no room, a prompt waits for it as long as
+    its `timeout` allows, however short the queue's own is.
     `on_error="return"` puts an error in its prompt's place; `"raise"` raises the first one once all others have been
     answered, with what was answered as its `results`. `progress` shows a bar where stderr is a terminal.
     """
@@ -106,41 +108,14 @@ async def batch_generate_async(
     prompts: Iterable[Prompt],
     model: str | None = None,
     *,
-    max_concurrent: int = 8,
+    max_concurrent: int | None = None,
     on_error: Literal["raise", "return"] = "raise",
     progress: bool = True,
     **params: Any,
 ) -> Any:
     """Do what `batch_generate` does, awaited."""
     _check(max_concurrent, on_error)
-    listed = _listed(prompts)
-    results: list[str | GatewayError] = [""] * len(listed)
-    left = iter(enumerate(listed))
-
-    async def work(advance: Callable[[], None]) -> None:
-        for place, prompt in left:
-            try:
-                results[place] = (await gateway.generate_async(prompt, model=model, **params)).text
-            except GatewayError as error:
-                results[place] = error
-            advance()
-
-    with progress_bar(len(listed), shown=progress) as advance:
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(min(max_concurrent, len(listed))):
-                workers.create_task(work(advance))
-    failed = [place for place, result in enumerate(results) if isinstance(result, GatewayError)]
-    if failed and on_error == "raise":
-        raise _first_failure(results, failed)
-    return results
-
-
-def _first_failure(results: list[str | GatewayError], failed: list[int]) -> GatewayError:
-    error = results[failed[0]]
-    assert isinstance(error, GatewayError)
-    error.results = results
-    error.add_note(f"prompts[{failed[0]}] is the first of {len(failed)} that failed; .results has all {len(results)}")
-    return error
+    return await Batch(gateway, _listed(prompts), model, params).answered(max_concurrent, on_error, progress=progress)
 
 
 def _listed(prompts: Any) -> list[Any]:
@@ -151,7 +126,9 @@ def _listed(prompts: Any) -> list[Any]:
 
 
 def _check(max_concurrent: Any, on_error: str) -> None:
-    if isinstance(max_concurrent, bool) or not isinstance(max_concurrent, int) or max_concurrent < 1:
+    if max_concurrent is None:
+        pass
+    elif isinstance(max_concurrent, bool) or not isinstance(max_concurrent, int) or max_concurrent < 1:
         raise BadRequest(f"max_concurrent: expected 1 or more, got {max_concurrent!r}", param="max_concurrent")
     if on_error not in ("raise", "return"):
         raise BadRequest(f'on_error: expected "raise" or "return", got {on_error!r}', param="on_error")

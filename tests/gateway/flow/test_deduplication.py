@@ -250,6 +250,59 @@ async def test_a_batch_runs_at_the_concurrency_of_the_limits(gateway_of: Any, pa
     assert patient.most == 3
 
 
+@pytest.mark.parametrize(
+    ("settings", "params", "bound"),
+    [
+        ({}, {}, 8),
+        ({"rate_limit": {"max_concurrent": 20}}, {}, 20),
+        ({"tenant_rate_limits": {"acme": {"max_concurrent": 12}}, "rate_limit": {"max_concurrent": 20}}, {}, 12),
+        ({"rate_limit": {"max_concurrent": 20}}, {"max_concurrent": 3}, 3),
+        ({"params": {"max_parallel_requests": 5}}, {}, 5),
+    ],
+)
+async def test_a_batch_has_as_many_under_way_as_the_limits_let_through(
+    gateway_of: Any, patient: Any, until_async: Any, settings: Any, params: Any, bound: int
+) -> None:
+    prompts = [f"{n}" for n in range(40)]
+    async with gateway_of(patient, **settings) as gateway:
+        batch = asyncio.create_task(batch_generate_async(gateway, prompts, progress=False, tenant_id="acme", **params))
+        await until_async(lambda: patient.under_way == bound)
+        await asyncio.sleep(0.02)
+        patient.release.set()
+        assert await batch == prompts
+    assert patient.most == bound
+
+
+async def test_a_batch_waits_for_its_limits_longer_than_the_queue_does(gateway_of: Any, upstream: Any) -> None:
+    slow = RateLimitConfig(requests_per_minute=1200, burst_size=1, queue_timeout=0.12, max_queue_size=2)
+    refusing = slow.model_copy(update={"enable_queuing": False})
+    for limit in (slow, refusing):
+        async with gateway_of(upstream, rate_limit=limit) as gateway:
+            prompts = [f"{n}" for n in range(12)]
+            assert await batch_generate_async(gateway, prompts, progress=False) == prompts
+            results = await batch_generate_async(gateway, prompts, progress=False, timeout=0.2, on_error="return")
+            refused = [one for one in results if isinstance(one, GatewayError)]
+            assert 0 < len(refused) < 12
+
+
+async def test_identical_prompts_of_a_batch_are_asked_once_however_far_apart(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, deduplication={"enabled": True, "window": 0}) as gateway:
+        prompts = ["same", *(f"{n}" for n in range(20)), "same", [{"role": "user", "content": "same"}] * 1]
+        texts = await batch_generate_async(gateway, prompts, progress=False, max_concurrent=1)
+        assert texts[0] == texts[21] == texts[22] == "same"
+        assert len(upstream.requests) == 22
+        await batch_generate_async(gateway, ["x"] * 3, progress=False, deduplicate=False)
+        assert len(upstream.requests) == 25
+        await batch_generate_async(gateway, ["y"] * 3, progress=False, temperature=1.5)
+        assert len(upstream.requests) == 28
+
+
+async def test_a_batch_for_a_model_that_there_is_not(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        results = await batch_generate_async(gateway, ["a", "a"], model="none", on_error="return", progress=False)
+    assert [type(one).__name__ for one in results] == ["NotFound", "NotFound"]
+
+
 async def test_closing_ends_what_is_shared(gateway_of: Any, patient: Any, until_async: Any) -> None:
     gateway = gateway_of(patient, **ON, close_timeout=0)
     calls = [asyncio.create_task(gateway.generate_async("x")) for _ in range(3)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
 from gatewright.types.configuration import Config
@@ -19,3 +22,9 @@ class DeduplicationConfig(Config):
     enabled: bool = True
     window: float = Field(default=2.0, ge=0, le=3600)
     max_temperature: float = Field(default=1.0, ge=0)
+
+    def wants_variety(self, params: Mapping[str, Any]) -> bool:
+        """Say whether whoever asks with these parameters wants several answers, or another one each time."""
+        temperature = params.get("temperature")
+        hot = isinstance(temperature, int | float) and temperature > self.max_temperature
+        return hot or params.get("n", 1) != 1

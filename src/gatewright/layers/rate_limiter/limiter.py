@@ -79,6 +79,11 @@ class RateLimiter:
             self._sweep(now)
         return self._registry.limits_of(now, tenant=tenant, model=model, key=key)
 
+    def allowed_at_once(self, tenant: str | None, model: str | None, key: str | None) -> int | None:
+        """Give how many such calls may be under way at once; None where no limit bounds that."""
+        bounds = [limit.config.max_concurrent for limit in self.limits_of(tenant, model, key)]
+        return min((bound for bound in bounds if bound is not None), default=None)
+
     def limit_of(self, deployment: str) -> tuple[Limit, ...]:
         """Give the limit that applies to an attempt."""
         limit = self._registry.limit("deployment", deployment, self.now())
