@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from gatewright import create_gateway
+from gatewright import GatewayConfig, create_gateway
+from gatewright.clock import MONOTONIC
 from gatewright.errors import BadRequest, ConfigurationError, InvalidProviderResponse, NotFound
+from gatewright.gateway.requests import CallMaker
 from gatewright.testing import ScriptedProvider
 from gatewright.types.results import Answer, Choice, ToolCall
 from gatewright.types.usage import Usage
@@ -106,6 +109,29 @@ async def test_without_a_model_and_without_a_default(gateway_of: Any) -> None:
         assert raised.value.param == "model"
         with pytest.raises(BadRequest, match="default_embedding_model"):
             await gateway.embed_async("x")
+
+
+def test_where_nothing_is_named_the_first_provider_with_a_key_is_asked_its_usual_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in list(os.environ):
+        if name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    assert _asked(GatewayConfig()) is None
+    monkeypatch.setenv("MISTRAL_API_KEY", "test")
+    monkeypatch.setenv("VOYAGE_API_KEY", "test")
+    assert _asked(GatewayConfig()) == "mistral/mistral-small-latest"
+    assert _asked(GatewayConfig(providers=["openai"])) == "openai/gpt-4o-mini"
+    assert _asked(GatewayConfig(default_model="mine")) == "mine"
+    entry = {"model_name": "m", "litellm_params": {"model": "openai/m"}}
+    assert _asked(GatewayConfig(model_list=[entry])) is None
+
+
+def _asked(config: GatewayConfig) -> str | None:
+    try:
+        return CallMaker(config, MONOTONIC).generation("x", None, None, None, {}).call.request.model
+    except BadRequest:
+        return None
 
 
 async def test_an_unknown_model_is_not_found_and_names_the_nearest(gateway_of: Any) -> None:

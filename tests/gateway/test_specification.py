@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-DOCUMENT = Path(__file__).parents[3] / "shared" / "specification.md"
-# By their headings: what this part of the SDK is.
-HEADINGS = ["Factory Functions", "High-Level Convenience Functions", "Utility Functions"]
-
-
-def _example(heading: str) -> str:
-    found = re.search(rf"^### {heading}$.*?^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    assert found is not None, heading
-    return found[1]
+from tests.gateway.specification import example, run
 
 
 @pytest.fixture
 def names(upstream: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    if not DOCUMENT.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{DOCUMENT.name} is not there")
-        pytest.skip(f"../shared/{DOCUMENT.name} is not there")
     monkeypatch.setenv("OPENAI_BASE_URL", upstream.url)
     names: dict[str, Any] = {}
     yield names
@@ -36,24 +19,17 @@ def names(upstream: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         names["gateway"].close()
 
 
-async def _run(code: str, names: dict[str, Any]) -> None:
-    """Run an example, which may await at its top."""
-    made: Any = eval(compile(code, "specification.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if made is not None:
-        await made
-
-
 async def _in_order(names: dict[str, Any]) -> None:
     # The first example leaves `...` where a deployment's parameters go, and the keys.
-    factory = _example(HEADINGS[0]).replace(", ...}", ', "litellm_params": {"model": "openai/gpt-4"}}')
+    factory = example("Factory Functions").replace(", ...}", ', "litellm_params": {"model": "openai/gpt-4"}}')
     assert '"sk-..."' in factory
-    await _run(factory, names)
-    convenience, streamed = _example(HEADINGS[1]).split("# Stream text")
+    await run(factory, names)
+    convenience, streamed = example("High-Level Convenience Functions").split("# Stream text")
     # The blocking ones first, where no loop is home yet.
     await asyncio.to_thread(exec, convenience, names)
     # An echoing upstream is told how many chunks to stream.
-    await _run(streamed.replace("Tell me a story", "3"), names)
-    await asyncio.to_thread(exec, _example(HEADINGS[2]), names)
+    await run(streamed.replace("Tell me a story", "3"), names)
+    await asyncio.to_thread(exec, example("Utility Functions"), names)
 
 
 def test_the_examples_run_as_they_are_written(

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from gatewright.errors import ConfigurationError
-from gatewright.providers.catalogue import KEY_VARIABLES, WIRE_PROVIDERS
+from gatewright.providers.catalogue import KEY_VARIABLES, USUAL_MODELS, WIRE_PROVIDERS
 from gatewright.types.configuration import Config, mapping, nearest
 
 __all__ = ["PREFIX", "configured_providers", "read_environment"]
@@ -26,8 +26,9 @@ C = TypeVar("C", bound=Config)
 
 
 def configured_providers(environ: Mapping[str, str]) -> list[str]:
-    """Give the providers whose well-known key variables are set."""
-    return sorted(provider for provider, names in KEY_VARIABLES.items() if any(environ.get(name) for name in names))
+    """Give the providers whose well-known key variables are set, those of a usual model first."""
+    found = {provider for provider, names in KEY_VARIABLES.items() if any(environ.get(name) for name in names)}
+    return [*(name for name in USUAL_MODELS if name in found), *sorted(found - USUAL_MODELS.keys())]
 
 
 def read_environment(cls: type[C], environ: Mapping[str, str] | None = None) -> C:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -11,9 +12,10 @@ from pydantic import BaseModel
 from gatewright.clock import Clock
 from gatewright.errors import BadRequest
 from gatewright.gateway.config import GatewayConfig
+from gatewright.gateway.environment import configured_providers
 from gatewright.gateway.wishes import cache_wishes
 from gatewright.pipeline.call import AS_CONFIGURED, Call, CallOptions, new_id
-from gatewright.providers.catalogue import USUAL_EMBEDDINGS, provider_name
+from gatewright.providers.catalogue import USUAL_EMBEDDINGS, USUAL_MODELS, provider_name
 from gatewright.types.caller import ANONYMOUS, Caller
 from gatewright.types.messages import messages_of
 from gatewright.types.requests import EmbedRequest, GenerateRequest, Message
@@ -40,7 +42,8 @@ class CallMaker:
     def __init__(self, config: GatewayConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._usual_embedding = _usual_embedding(config)
+        self._default_model = config.default_model or _usual(USUAL_MODELS, config)
+        self._default_embedding = config.default_embedding_model or _usual(USUAL_EMBEDDINGS, config)
 
     def generation(
         self,
@@ -57,7 +60,7 @@ class CallMaker:
         params.pop("stream", None)
         parse_as = _parse_as(params)
         request = GenerateRequest(
-            model=self._model(model, self._config.default_model, "default_model"),
+            model=self._model(model, self._default_model, "default_model"),
             messages=messages_of(prompt, messages),
             params={name: value for name, value in params.items() if value is not None},
         )
@@ -71,7 +74,7 @@ class CallMaker:
             raise BadRequest("prompt: give a text, a list of texts, or tokens", param="prompt")
         own = self._own(params)
         request = GenerateRequest(
-            model=self._model(model, self._config.default_model, "default_model"),
+            model=self._model(model, self._default_model, "default_model"),
             style="text",
             prompt=cast("str | list[str]", prompt),
             params={name: value for name, value in params.items() if value is not None and name != "stream"},
@@ -83,7 +86,7 @@ class CallMaker:
     ) -> Call:
         """Make a call for vectors; one text is a list of one."""
         own = self._own(params)
-        default = self._config.default_embedding_model or self._usual_embedding or self._config.default_model
+        default = self._default_embedding or self._config.default_model
         request = EmbedRequest(
             model=self._model(model, default, "default_embedding_model"),
             inputs=_inputs(texts),
@@ -127,11 +130,15 @@ class CallMaker:
         )
 
 
-def _usual_embedding(config: GatewayConfig) -> str | None:
-    """Give the usual model for vectors of the first provider that has one: a default model for text gives none."""
-    named = map(provider_name, config.providers)
-    usual = (f"{name}/{USUAL_EMBEDDINGS[name]}" for name in named if name in USUAL_EMBEDDINGS)
-    return next(usual, None)
+def _usual(models: Mapping[str, str], config: GatewayConfig) -> str | None:
+    """Give the usual model of the first provider that has one.
+
+    Where the configuration names neither providers nor models, those count whose well-known key is in the environment.
+    """
+    if not config.providers and (config.model_list or config.default_model):
+        return None
+    named = map(provider_name, config.providers or configured_providers(os.environ))
+    return next((f"{name}/{models[name]}" for name in named if name in models), None)
 
 
 def _caller(tenant_id: str | None, user: Any, own: Mapping[str, Any]) -> Caller:

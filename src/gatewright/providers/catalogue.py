@@ -9,6 +9,7 @@ import msgspec
 __all__ = [
     "KEY_VARIABLES",
     "USUAL_EMBEDDINGS",
+    "USUAL_MODELS",
     "WIRE_PROVIDERS",
     "WireSpec",
     "key_variables",
@@ -215,6 +216,16 @@ KEY_VARIABLES: dict[str, tuple[str, ...]] = {
     "azure_ai": ("AZURE_AI_API_KEY",),
 } | {spec.name: spec.keys for spec in WIRE_PROVIDERS.values() if spec.keys}
 
+
+# What is asked for text where nobody said which model: each provider's small one of a name that lasts.
+USUAL_MODELS: dict[str, str] = {
+    "openai": "gpt-4o-mini",
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-2.5-flash",
+    "mistral": "mistral-small-latest",
+    "cohere": "command-a-03-2025",
+    "deepseek": "deepseek-chat",
+}
 
 # What is asked for vectors where nobody said which model: the providers' own first choice in their documentation.
 USUAL_EMBEDDINGS: dict[str, str] = {

@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import os
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-DOCUMENT = Path(__file__).parents[4] / "shared" / "specification.md"
-
-
-def example(heading: str) -> str:
-    if not DOCUMENT.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{DOCUMENT.name} is not there")
-        pytest.skip(f"../shared/{DOCUMENT.name} is not there")
-    found = re.search(rf"^### {heading}$.*?^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    assert found is not None, heading
-    return found[1]
-
-
-async def run(code: str, names: dict[str, Any]) -> None:
-    """Run an example, which may await at its top."""
-    made: Any = eval(compile(code, "specification.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if made is not None:
-        await made
+from tests.gateway.specification import example, run
 
 
 async def test_rate_limiting(gateway_of: Any, upstream: Any) -> None:
