@@ -16,7 +16,7 @@ from gatewright.layers.validation.written import Written
 
 __all__ = ["DEFAULT_GUARDRAIL", "guardrails_of"]
 
-DEFAULT_GUARDRAIL = GuardrailConfig(name="default", use=[])
+DEFAULT_GUARDRAIL = GuardrailConfig(name="default", use=["secrets", "pii", "markup"])
 """What holds where nothing is configured: no secrets, no personal data, no scripts in what the models say."""
 
 

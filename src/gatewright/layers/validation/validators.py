@@ -66,9 +66,10 @@ class Validator:
         return blake2b(f"{self._fn.__module__}.{name}{written}".encode(), digest_size=8).hexdigest()
 
 
-def _problems(verdict: object) -> Sequence[Problem]:
-    match verdict:
-        case (right, message):
-            return () if right else (Problem(str(message)),)
-        case _:
-            raise TypeError(f"a validator gives (bool, message), this one gave {type(verdict).__name__}")
+def _problems(verdict: Any) -> Sequence[Problem]:
+    try:
+        right, message = verdict
+    except (TypeError, ValueError):
+        kind = type(verdict).__name__
+        raise TypeError(f"a validator gives (bool, message), this one gave {kind}") from None
+    return () if right else (Problem(str(message)),)
