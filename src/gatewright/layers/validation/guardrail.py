@@ -9,13 +9,13 @@ from typing import Any, cast
 import msgspec
 
 from gatewright.errors import BlockingCallRefused, ConfigurationError
+from gatewright.layers.validation.automata import compiled
 from gatewright.layers.validation.config import RuleConfig
 from gatewright.layers.validation.findings import ValidationResult
 from gatewright.layers.validation.levels import Action, Severity, ValidationLevel
 from gatewright.layers.validation.panel import Panel
 from gatewright.layers.validation.rulebook import RuleBook
 from gatewright.layers.validation.rules import Context, PatternRule, Rule, Side
-from gatewright.layers.validation.scanner import compiled
 from gatewright.layers.validation.validators import Validator, Verdict
 
 __all__ = ["Guardrail"]

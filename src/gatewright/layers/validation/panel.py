@@ -11,7 +11,7 @@ import msgspec
 
 from gatewright.layers.validation.findings import Finding, ValidationResult, judged
 from gatewright.layers.validation.levels import Action, Severity, ValidationLevel, action_for
-from gatewright.layers.validation.redaction import Placeholders, redacted
+from gatewright.layers.validation.redaction import Placeholders, Redactor
 from gatewright.layers.validation.repairing import Repairable
 from gatewright.layers.validation.rules import Context, PatternRule, Problem, Problems, TextRule
 from gatewright.layers.validation.scanner import Hit, Scanner
@@ -89,7 +89,7 @@ class Panel:
             return text, []
         findings = self.findings_of(hits, place)
         spans = [(one.start or 0, one.end or 0, one.label) for one in findings if one.action is not Action.WARN]
-        return (redacted(text, spans, placeholders) if spans else text), findings
+        return (Redactor(placeholders).redact(text, spans) if spans else text), findings
 
     async def judge(
         self, text: str, context: Context, place: str, placeholders: Placeholders

@@ -102,6 +102,12 @@ def _names(rule_id: str) -> list[str]:
 def _content(rule: Rule) -> tuple[Any, ...]:
     if isinstance(rule, PatternRule):
         check = rule.check
-        return rule.id, rule.pattern, rule.label, None if check is None else getattr(check, "__qualname__", "")
+        return (
+            rule.id,
+            rule.pattern,
+            rule.group,
+            rule.label,
+            None if check is None else getattr(check, "__qualname__", ""),
+        )
     # What a rule of another kind is made of it says itself, where it differs from others of its id.
     return rule.id, type(rule).__qualname__, getattr(rule, "version", "")

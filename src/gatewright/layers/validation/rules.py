@@ -44,16 +44,17 @@ class Match(msgspec.Struct, frozen=True):
 Check = Callable[[str, int, int], Iterable[Match] | bool]
 """Judges what a pattern matched in a text, from its start to its end: yes, no, or the pieces of it that are meant.
 
-It may look at what is matched, and up to `LEFT_CONTEXT` characters before it, but at nothing behind it: in a stream
-that has not come yet.
+It is given what was matched (the rule's group of it), and up to `LEFT_CONTEXT` characters before it, but nothing that
+is behind it: in a stream that has not come yet.
 """
 
 
 class PatternRule(msgspec.Struct, frozen=True, kw_only=True):
     """Finds pieces of a text by a regular expression in RE2's syntax, and a check of what that matched.
 
-    `label` is the word of the placeholder (`EMAIL` gives `<EMAIL_1>`), `text` what the rule demands, which a finding
-    cites. `action` overrides what the level has for `severity`.
+    `group` is the number of the group that is meant, where that is not all that is matched. `label` is the word of the
+    placeholder (`EMAIL` gives `<EMAIL_1>`), `text` what the rule demands, which a finding cites. `action` overrides
+    what the level has for `severity`.
     """
 
     id: str
@@ -63,6 +64,7 @@ class PatternRule(msgspec.Struct, frozen=True, kw_only=True):
     label: str = "REDACTED"
     text: str = ""
     check: Check | None = None
+    group: int = 0
 
 
 class Problem(msgspec.Struct, frozen=True):

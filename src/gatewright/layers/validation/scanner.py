@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from gatewright.errors import ConfigurationError, MissingExtra
+from gatewright.layers.validation.automata import compiled, many
+from gatewright.layers.validation.beginnings import beginnings_of
 from gatewright.layers.validation.rules import PatternRule
 
-__all__ = ["LEFT_CONTEXT", "Hit", "Raw", "Scanner", "compiled"]
+__all__ = ["LEFT_CONTEXT", "Hit", "Matched", "Scanner"]
 
 LEFT_CONTEXT = 64
 """How many characters before a match its check may look at."""
-MEMORY = 64 << 20
-"""Bytes that one automaton may grow to; RE2 takes them as it needs them."""
+NEVER = r"[^\x00-\x{10FFFF}]"
 
 
 class Hit(NamedTuple):
@@ -25,45 +25,14 @@ class Hit(NamedTuple):
     label: str
 
 
-class Raw(NamedTuple):
-    """What a rule's pattern matched, whatever its check says of it."""
+class Matched(NamedTuple):
+    """What a rule's pattern matched, and the group of it that is meant, whatever its check says of it."""
 
     start: int
     end: int
     rule: int
-
-
-def compiled(pattern: str) -> Any:
-    """Compile a pattern for UTF-8 bytes; one that RE2 cannot do is a `ConfigurationError` that says why."""
-    re2 = _re2()
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MEMORY
-    try:
-        expression = re2.compile(pattern.encode(), options)
-    except re2.error as error:
-        raise ConfigurationError(f"pattern {pattern!r}: {_reason(pattern, error)}") from None
-    if expression.search(b"") is not None and expression.match(b"") is not None:
-        raise ConfigurationError(f"pattern {pattern!r}: it matches the empty text, so it would be found everywhere")
-    return expression
-
-
-def _reason(pattern: str, error: Exception) -> str:
-    told = str(error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error)
-    for sign, name in (("(?=", "look-ahead"), ("(?!", "look-ahead"), ("(?<=", "look-behind"), ("(?<!", "look-behind")):
-        if sign in pattern:
-            return f"{name} is not possible in linear time: write what is to be matched without {sign}…)"
-    if "invalid escape sequence: \\" in told and told.rstrip("'")[-1:].isdigit():
-        return "a back reference is not possible in linear time"
-    return told
-
-
-def _re2() -> Any:
-    try:
-        import re2  # pyright: ignore[reportMissingTypeStubs]
-    except ImportError:
-        raise MissingExtra("Guards", "guards") from None
-    return re2
+    first: int
+    last: int
 
 
 class Scanner:
@@ -72,62 +41,90 @@ class Scanner:
     def __init__(self, rules: Sequence[PatternRule]) -> None:
         self.rules = tuple(rules)
         self._expressions = [compiled(rule.pattern) for rule in rules]
-        self._set: Any = None
-        if rules:
-            re2 = _re2()
-            options = re2.Options()
-            options.max_mem = MEMORY
-            self._set = re2.Set.SearchSet(options)
-            for rule in rules:
-                self._set.Add(rule.pattern.encode())
-            self._set.Compile()
+        self._set: Any = many([rule.pattern for rule in rules]) if rules else None
+        self._growing: tuple[Any, list[Any]] | None = None
 
-    def raw(self, text: str, start: int = 0) -> list[Raw]:
-        """Give what the patterns match from character `start` on, each pattern's own matches apart from each other."""
+    def find(self, text: str) -> list[Hit]:
+        """Give everything the rules find in a whole text, by its place."""
         if self._set is None:
             return []
         data = text.encode("utf-8", "surrogatepass")
         suspects = self._set.Match(data)
         if suspects is None:
             return []
-        begin = start if len(data) == len(text) else len(text[:start].encode("utf-8", "surrogatepass"))
-        spans = [(*match.span(), rule) for rule in suspects for match in self._expressions[rule].finditer(data, begin)]
-        spans.sort()
-        if len(data) == len(text):
-            return [Raw(first, last, rule) for first, last, rule in spans]
-        return list(_in_characters(data, spans))
+        return self.checked(text, self.matched(text, data, suspects, 0))
 
-    def checked(self, text: str, raw: Iterable[Raw]) -> list[Hit]:
+    def matched(self, text: str, data: bytes, suspects: Iterable[int], start: int) -> list[Matched]:
+        """Give what the patterns of `suspects` match from character `start` on, by its place; `data` is the text."""
+        plain = len(data) == len(text)
+        begin = start if plain else len(text[:start].encode("utf-8", "surrogatepass"))
+        found: list[Matched] = []
+        for number in suspects:
+            group = self.rules[number].group
+            for match in self._expressions[number].finditer(data, begin):
+                start, end = match.span()
+                first, last = match.span(group) if group else (start, end)
+                if last > first >= 0:
+                    found.append(Matched(start, end, number, first, last))
+        found.sort()
+        return found if plain or not found else _in_characters(data, found)
+
+    def checked(self, text: str, matched: Iterable[Matched]) -> list[Hit]:
         """Give the hits among what the patterns matched, by their place."""
         hits: list[Hit] = []
-        for start, end, number in raw:
-            rule = self.rules[number]
+        for one in matched:
+            rule = self.rules[one.rule]
             if rule.check is None:
-                hits.append(Hit(start, end, number, rule.label))
+                hits.append(Hit(one.first, one.last, one.rule, rule.label))
                 continue
-            base = max(0, start - LEFT_CONTEXT)
-            found = rule.check(text[base:end], start - base, end - base)
+            base = max(0, one.first - LEFT_CONTEXT)
+            found = rule.check(text[base : one.last], one.first - base, one.last - base)
             if found is True:
-                hits.append(Hit(start, end, number, rule.label))
+                hits.append(Hit(one.first, one.last, one.rule, rule.label))
             elif found is not False:
-                hits += [Hit(base + one.start, base + one.end, number, one.label or rule.label) for one in found]
+                hits += [Hit(base + part.start, base + part.end, one.rule, part.label or rule.label) for part in found]
         hits.sort()
         return hits
 
-    def find(self, text: str) -> list[Hit]:
-        """Give everything the rules find in a whole text, by its place."""
-        raw = self.raw(text)
-        return self.checked(text, raw) if raw else []
+    def look(self, data: bytes) -> tuple[list[int], list[int]] | None:
+        """Say which rules match in `data`, and which may where more comes; None where none does either.
+
+        The second are those for which `begins` may find a beginning.
+        """
+        automaton, _ = self._growing or self._grow()
+        found = automaton.Match(data) if automaton is not None else None
+        if found is None:
+            return None
+        count = len(self.rules)
+        return [number for number in found if number < count], [number - count for number in found if number >= count]
+
+    def begins(self, data: bytes, number: int, start: int) -> int:
+        """Give from which byte on, `start` at the least, the end of `data` is the beginning of a rule's match."""
+        _, beginnings = self._growing or self._grow()
+        match = beginnings[number].search(data, start)
+        return len(data) if match is None else match.span()[0]
+
+    def _grow(self) -> tuple[Any, list[Any]]:
+        """Make what is needed for texts that grow, when the first one does."""
+        patterns = [beginnings_of(rule.pattern) for rule in self.rules]
+        beginnings = [None if pattern is None else compiled(pattern) for pattern in patterns]
+        automaton = (
+            many([rule.pattern for rule in self.rules] + [one or NEVER for one in patterns]) if patterns else None
+        )
+        self._growing = (automaton, beginnings)
+        return self._growing
 
 
-def _in_characters(data: bytes, spans: Sequence[tuple[int, int, int]]) -> Iterator[Raw]:
-    """Give spans of bytes, in their order, as spans of characters."""
-    places = sorted({place for start, end, _ in spans for place in (start, end)})
+def _in_characters(data: bytes, found: list[Matched]) -> list[Matched]:
+    """Give spans of bytes as spans of characters."""
+    places = sorted({place for one in found for place in (one.start, one.end, one.first, one.last)})
     characters: dict[int, int] = {}
     at = count = 0
     for place in places:
         count += len(data[at:place].decode("utf-8", "surrogatepass"))
         at = place
         characters[place] = count
-    for start, end, rule in spans:
-        yield Raw(characters[start], characters[end], rule)
+    return [
+        Matched(characters[one.start], characters[one.end], one.rule, characters[one.first], characters[one.last])
+        for one in found
+    ]

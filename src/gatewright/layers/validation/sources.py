@@ -14,6 +14,7 @@ __all__ = ["SOURCES", "rules_of"]
 
 _HERE = "gatewright.layers.validation"
 SOURCES: dict[str, str] = {
+    **{name: f"{_HERE}.content.{name}:{name}" for name in ("markup", "names", "pii", "secrets")},
     **{name: f"{_HERE}.formats.sources:{name}" for name in ("code", "json", "language", "length", "table", "wording")},
     **{
         name: f"{_HERE}.packs.sources:{name}"

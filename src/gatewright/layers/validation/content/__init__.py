@@ -1,0 +1,1 @@
+"""What must not be in a text: secrets, personal data, markup that runs."""
