@@ -108,7 +108,7 @@ def _either(options: list[str | None]) -> str | None:
 
 
 def _times(least: int, most: int | None) -> str:
-    """Write how often; what counts further than `FINE` is counted no more: more is held back, the automaton is small."""
+    """Write how often; beyond `FINE` it is not counted: more is held back, but the automaton stays small."""
     top = "" if most is None or most > FINE else most
     return f"{{{min(least, FINE)},{top}}}"
 

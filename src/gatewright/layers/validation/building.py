@@ -16,8 +16,8 @@ from gatewright.layers.validation.written import Written
 
 __all__ = ["DEFAULT_GUARDRAIL", "guardrails_of"]
 
-DEFAULT_GUARDRAIL = GuardrailConfig(name="default", use=[])
-"""What holds where nothing is configured: no secrets, no personal data, no scripts in what the models say."""
+DEFAULT_GUARDRAIL = GuardrailConfig(name="default", use=["secrets", "pii"])
+"""What holds where nothing is configured: no secrets and no personal data in what the models say."""
 
 
 def guardrails_of(config: ValidationConfig, level: ValidationLevel) -> list[Registered]:

@@ -21,7 +21,8 @@ _LINE = r"(?:\s|\\[nr])*"
 # With or without its end: an answer may have been cut off.
 PRIVATE_KEY = (
     rf"-----BEGIN[ A-Z0-9_-]{{0,40}}PRIVATE KEY(?: BLOCK)?-----{_LINE}(?:[A-Za-z-]+: [^\n\\]*{_LINE})*"
-    rf"(?:{_LINE}[A-Za-z0-9+/=]{{16,}})+(?:{_LINE}[A-Za-z0-9+/=]{{0,16}}{_LINE}-----END[ A-Z0-9_-]{{0,40}}KEY[A-Z ]*-----)?"
+    rf"(?:{_LINE}[A-Za-z0-9+/=]{{16,}})+"
+    rf"(?:{_LINE}[A-Za-z0-9+/=]{{0,16}}{_LINE}-----END[ A-Z0-9_-]{{0,40}}KEY[A-Z ]*-----)?"
 )
 KEY_OF_A_MODEL_PROVIDER = r"\bsk-(?:[A-Za-z0-9]{2,10}[-_]){0,3}[A-Za-z0-9_-]{20,}"
 ASSIGNED = (

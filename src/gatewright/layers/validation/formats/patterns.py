@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from gatewright.layers.validation.automata import compiled
 from gatewright.layers.validation.rules import PatternRule
-from gatewright.layers.validation.scanner import Scanner, compiled
+from gatewright.layers.validation.scanner import Scanner
 
 __all__ = ["Pattern", "PatternText"]
 
@@ -24,11 +25,11 @@ class Pattern:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Give where it matches, from character to character."""
-        return [(hit.start, hit.end) for hit in self._scanner.raw(text)]
+        return [(hit.start, hit.end) for hit in self._scanner.find(text)]
 
     def matches(self, text: str) -> bool:
         """Whether it matches anywhere."""
-        return bool(self._scanner.raw(text))
+        return bool(self._scanner.find(text))
 
 
 def _checked(pattern: str) -> str:
