@@ -181,6 +181,7 @@ def test_cached_and_shared_answers_cost_nothing_and_save(store: RecordStore, dat
     (row,) = rollup_rows(database, "hour")
     assert (row["calls"], row["cached"], row["shared"], row["unpriced"]) == (4, 1, 1, 1)
     assert (row["prompt_tokens"], row["cost"], row["saved"]) == (200, 1_500_000_000, 3_000_000_000)
+    assert row["saved_shared"] == 1_500_000_000
 
 
 def test_an_attempt_that_ended_late_is_added(store: RecordStore, database: Database) -> None:

@@ -20,7 +20,7 @@ class Rollup:
     __slots__ = ("first_tokens", "latencies", "sums")
 
     def __init__(self) -> None:
-        self.sums = [0] * 15
+        self.sums = [0] * 16
         self.latencies: list[float] = []
         self.first_tokens: list[float] = []
 
@@ -45,6 +45,8 @@ class Rollup:
         sums[12] += record.latency
         sums[13] += record.queued
         sums[14] += record.overhead
+        if record.cache == "shared":
+            sums[15] += record.saved
         self.latencies.append(record.latency)
         if record.first_token is not None:
             self.first_tokens.append(record.first_token)

@@ -37,7 +37,7 @@ COLUMNS = {table: tuple(columns.split()) for table, columns in _COLUMNS.items()}
 
 _ROLLUP = """
     series start calls prompt_tokens completion_tokens cached_tokens reasoning_tokens cost unpriced cached shared saved
-    retries fallbacks latency queued overhead latencies first_tokens
+    retries fallbacks latency queued overhead saved_shared latencies first_tokens
 """
 ROLLUP_COLUMNS = tuple(_ROLLUP.split())
 

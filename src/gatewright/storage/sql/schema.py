@@ -136,12 +136,13 @@ def _rollups(grain: str, *, partitioned: bool) -> sa.Table:
         _number("unpriced"),  # answered operations whose price is not known
         _number("cached"),  # answered from a cache
         _number("shared"),  # answered with another call's answer
-        _number("saved"),
+        _number("saved"),  # by both of these together
         _number("retries"),
         _number("fallbacks"),
         _number("latency"),
         _number("queued"),
         _number("overhead"),
+        _number("saved_shared"),  # of what was saved, the part of shared answers
         sa.Column("latencies", sa.LargeBinary),
         sa.Column("first_tokens", sa.LargeBinary),
         sqlite_with_rowid=False,
