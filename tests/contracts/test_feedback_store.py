@@ -214,8 +214,8 @@ def test_deliveries_that_end_at_once_leave_it_processed(store: FeedbackStore, ou
 def test_pending_feedback_is_adopted_by_a_callback_that_comes_later(store: FeedbackStore, outbox: Outbox) -> None:
     mine, known, other, done = said(), said(), said(type=FeedbackType.ERROR), said(status=FeedbackStatus.PROCESSED)
     store.add([(mine, []), (known, due(known, "a")), (other, []), (done, [])])
-    assert outbox.adopt("a", FeedbackType.CORRECTION, NOW) == 1
-    assert outbox.adopt("a", FeedbackType.CORRECTION, NOW) == 0
+    assert outbox.adopt("a", FeedbackType.CORRECTION) == 1
+    assert outbox.adopt("a", FeedbackType.CORRECTION) == 0
     assert {one.feedback_id for one in outbox.claim("a", NOW, 10)} == {mine.id, known.id}
 
 

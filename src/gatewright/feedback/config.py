@@ -33,12 +33,15 @@ class FeedbackConfig(Config):
     `embedding_model` groups corrections by meaning; without one, `default_embedding_model` does, and without that, or
     with `group_by_meaning=False`, they are grouped by their words. `similarity` is the mean cosine from which two
     groups are one. At most `max_grouped` different texts, the most frequent and newest, are looked at.
-    An `operation_id` that is not known is refused, unless `require_known_operation` is off.
+    An `operation_id` that is not known is refused, unless `require_known_operation` is off. While the database does
+    not answer within `store_timeout` seconds, feedback waits on the local disk, up to `spool_max_bytes` of it.
     """
 
     max_content_bytes: int = Field(default=65_536, ge=1)
     max_exchange_bytes: int = Field(default=1_048_576, ge=1)
     max_metadata_bytes: int = Field(default=16_384, ge=2)
+    store_timeout: float = Field(default=5.0, gt=0, le=600)
+    spool_max_bytes: int = Field(default=1 << 28, ge=1 << 20)
     require_known_operation: bool = True
     group_by_meaning: bool = True
     embedding_model: str | None = Field(default=None, min_length=1)

@@ -10,7 +10,7 @@ import msgspec
 from gatewright.feedback.config import CallbackConfig
 from gatewright.feedback.types import Delivery
 
-__all__ = ["LOST", "claimed", "delivered", "failed", "given_up", "is_exhausted", "revived", "wait_after"]
+__all__ = ["LOST", "claimed", "delivered", "failed", "given_up", "handed_back", "is_exhausted", "revived", "wait_after"]
 
 LOST = "ProcessEnded"
 """The error of an attempt that its process did not outlive."""
@@ -59,3 +59,8 @@ def wait_after(attempts: int, config: CallbackConfig, chance: float) -> float:
     """Give the seconds to wait after so many attempts; `chance` from 0 to 1 chooses within the jitter."""
     wait = min(config.longest_wait, config.first_wait * 2.0 ** min(attempts - 1, 60))
     return wait * (1.0 + config.jitter * chance)
+
+
+def handed_back(delivery: Delivery, now: datetime) -> Delivery:
+    """Undo a claim: the attempt was not made."""
+    return msgspec.structs.replace(delivery, attempts=delivery.attempts - 1, due_at=now)

@@ -29,14 +29,12 @@ class Outbox:
         self._database = database
         self._config = config
 
-    def adopt(self, callback: str, kind: FeedbackType, now: datetime) -> int:
+    def adopt(self, callback: str, kind: FeedbackType) -> int:
         """Have a callback told of pending feedback that it was not meant for yet; gives how much that was."""
         known = sa.exists().where(table.c.feedback == rows.c.id, table.c.callback == callback)
         pending = [rows.c.status == "pending", rows.c.type == kind.value]
         fresh = (
-            sa.select(
-                rows.c.id, sa.literal(callback), sa.literal("pending"), sa.literal(0), sa.literal(milliseconds(now))
-            )
+            sa.select(rows.c.id, sa.literal(callback), sa.literal("pending"), sa.literal(0), rows.c.created_at)
             .where(*pending, ~known)
             .order_by(rows.c.created_at)
             .limit(ADOPTED_AT_ONCE)

@@ -110,6 +110,16 @@ class FeedbackStore:
                 connection.execute(_abandoned(feedback_id))
         return before
 
+    def delete(self, feedback_id: str, tenant_id: TenantScope) -> bool:
+        """Remove one with its texts and deliveries; False where there is no such feedback."""
+        with self._database.writing() as connection:
+            gone = sa.delete(rows).where(rows.c.id == feedback_id, *whose(tenant_id)).returning(rows.c.id)
+            if connection.execute(gone).scalar() is None:
+                return False
+            connection.execute(sa.delete(texts).where(texts.c.id == feedback_id))
+            connection.execute(sa.delete(deliveries).where(deliveries.c.feedback == feedback_id))
+        return True
+
 
 def whose(tenant_id: TenantScope) -> list[sa.ColumnElement[bool]]:
     """Give the condition that keeps tenants apart."""

@@ -19,6 +19,8 @@ __all__ = ["MAX_NAMES", "distinct_texts", "tallies_by_name", "tallies_by_period"
 
 MAX_NAMES = 100
 """So many models and prompt versions, those with the most feedback, are told apart."""
+MAX_CHARS = 2000
+"""So much of a text is looked at."""
 _AT_ONCE = 500
 Rows = Sequence[Any]
 
@@ -117,6 +119,7 @@ def _all(connection: sa.Connection, query: Any) -> Rows:
 def _texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(ids), _AT_ONCE):
-        query = sa.select(texts.c.id, texts.c.content).where(texts.c.id.in_(ids[start : start + _AT_ONCE]))
+        content = sa.func.substr(texts.c.content, 1, MAX_CHARS).label("content")
+        query = sa.select(texts.c.id, content).where(texts.c.id.in_(ids[start : start + _AT_ONCE]))
         found |= {row.id: row.content for row in _all(connection, query)}
     return found
