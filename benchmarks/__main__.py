@@ -31,6 +31,7 @@ NAMES = (
     "flow_batching",
     "flow_overhead",
     "cost_of_a_call",
+    "guard_formats",
 )
 
 

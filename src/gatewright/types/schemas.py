@@ -10,14 +10,25 @@ from pydantic import BaseModel, ValidationError
 from gatewright.errors import InvalidProviderResponse
 from gatewright.types.configuration import mapping
 
-__all__ = ["parse", "response_format_of"]
+__all__ = ["ResponseFormat", "parse", "response_format_of"]
+
+
+class ResponseFormat(dict[str, Any]):
+    """OpenAI's form of a Pydantic class, which remembers the class: it may accept less than its schema says."""
+
+    __slots__ = ("model",)
+
+    def __init__(self, model: type[BaseModel], form: dict[str, Any]) -> None:
+        super().__init__(form)
+        self.model = model
 
 
 @functools.lru_cache(maxsize=256)
-def response_format_of(cls: type[BaseModel]) -> dict[str, Any]:
+def response_format_of(cls: type[BaseModel]) -> ResponseFormat:
     """Give `cls` as an OpenAI `response_format` of type `json_schema`, strict."""
     schema = _strict(cls.model_json_schema())
-    return {"type": "json_schema", "json_schema": {"name": cls.__name__, "schema": schema, "strict": True}}
+    form = {"type": "json_schema", "json_schema": {"name": cls.__name__, "schema": schema, "strict": True}}
+    return ResponseFormat(cls, form)
 
 
 def parse(cls: type[BaseModel], text: str) -> BaseModel:

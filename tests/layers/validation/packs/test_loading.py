@@ -64,7 +64,7 @@ def read(text: str) -> None:
             RULE + "    then: {a: required}\n    action: drop",
             "7: rules[0].action: expected one of block, redact, warn,",
         ),
-        (RULE + "    then: {a: required}\n    label: X", "7: rules[0].label: only a rule of must_not_match alone has"),
+        (RULE + "    then: {a: required}\n    label: X", "7: rules[0].label: only a rule of must_not_match alone"),
         (RULE + "    then: {must_not_match: x}\n    label: x y", "7: rules[0].label: expected a label of capitals"),
         (
             RULE + "    then: {a: required}\n  - id: one\n    text: T.\n    then: {a: required}",

@@ -14,7 +14,7 @@ from gatewright.layers.validation.rules import Context, Problem
 
 __all__ = ["LanguageFormat", "language_of"]
 
-MOST_READ = 2_000
+MOST_READ = 500
 """Characters; the beginning of an answer tells its language."""
 
 

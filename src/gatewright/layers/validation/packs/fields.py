@@ -37,7 +37,7 @@ NO_FIELDS: Mapping[str, Field] = {}
 class View:
     """A record, a text and a context, looked at through the fields of a pack."""
 
-    __slots__ = ("_blank", "_fields", "_named", "context", "record", "text")
+    __slots__ = ("_blank", "_fields", "_known", "_named", "context", "record", "text")
 
     def __init__(
         self,
@@ -53,9 +53,17 @@ class View:
         self._fields = fields
         self._blank = blank
         self._named = _by_plain_name(record)
+        self._known: dict[tuple[str, ...], Any] = {}
 
     def get(self, path: tuple[str, ...]) -> Any:
         """Give the value at a path; None where there is none, or where it says nothing."""
+        try:
+            return self._known[path]
+        except KeyError:
+            value = self._known[path] = self._found(path)
+            return value
+
+    def _found(self, path: tuple[str, ...]) -> Any:
         value = self._first(path[0]) if len(path) == 1 else self._inner(path)
         return None if is_blank(value, self._blank) else value
 

@@ -82,6 +82,7 @@ class _Loader:
         self._pages = Pages(self._fields, blank)
         self._conditions = ConditionReader(self._fields, tables)
         self._written = written
+        self._applies_to = tuple(self._top["applies_to"].texts()) if "applies_to" in self._top else ()
 
     def pack(self) -> RulePack:
         if "rules" not in self._top and "record" not in self._top:
@@ -91,7 +92,7 @@ class _Loader:
             name=self._name,
             version=self._version,
             about=self._top["about"].text() if "about" in self._top else "",
-            applies_to=tuple(self._top["applies_to"].texts()) if "applies_to" in self._top else (),
+            applies_to=self._applies_to,
             rules=tuple(rules),
             source=self._source,
         )
@@ -103,6 +104,7 @@ class _Loader:
             id=f"{self._name}.format.record",
             text=f"The answer is a record of the kind {self._name}.",
             pages=self._pages,
+            applies_to=self._applies_to,
             version=self._version,
         )
         for one in formed(self._top["record"], self._fields, self._name):
@@ -125,7 +127,7 @@ class _Loader:
         when = self._conditions.condition(entries["when"]) if "when" in entries else None
         then = self._conditions.condition(entries["then"])
         label = _label(entries["label"]) if "label" in entries else "REDACTED"
-        if when is None and set(entries["then"].mapping()) == {"must_not_match"}:
+        if when is None and not self._applies_to and set(entries["then"].mapping()) == {"must_not_match"}:
             alternatives = "|".join(f"(?:{one})" for one in entries["then"].mapping()["must_not_match"].texts())
             return PatternRule(
                 id=f"{self._name}.{id_}",
@@ -136,7 +138,7 @@ class _Loader:
                 text=text,
             )
         if "label" in entries:
-            raise entries["label"].fault("only a rule of must_not_match alone has one: it is what is redacted to")
+            raise entries["label"].fault("only a rule of must_not_match alone, for any output, is redacted to one")
         about_fields = _speaks_of_fields(entries["then"].value) or (
             when is not None and _speaks_of_fields(entries["when"].value)
         )
@@ -152,6 +154,7 @@ class _Loader:
             then=then,
             pages=self._pages,
             needs_record=about_fields,
+            applies_to=self._applies_to,
             severity=severity,
             action=action,
             version=self._version,

@@ -54,6 +54,7 @@ class PackRule:
         when: Condition | None,
         pages: Pages,
         needs_record: bool,
+        applies_to: tuple[str, ...],
         severity: Severity,
         action: Action | None,
         version: str,
@@ -67,9 +68,12 @@ class PackRule:
         self._then = then
         self._pages = pages
         self._needs_record = needs_record
+        self._applies_to = applies_to
 
     def judge(self, text: str, context: Context = NO_CONTEXT, /) -> Sequence[Problem]:
         """Give what is wrong, with the rule's own text before it."""
+        if not _meant(context.output_type, self._applies_to):
+            return ()
         view = self._pages.view(text, context)
         if self._needs_record and view.record is None:
             return ()
@@ -86,16 +90,27 @@ class RecordRule:
 
     kinds: frozenset[Kind] = frozenset(("text",))
 
-    def __init__(self, *, id: str, text: str, pages: Pages, version: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002
+        text: str,
+        pages: Pages,
+        applies_to: tuple[str, ...],
+        version: str,
+    ) -> None:
         self.id = id
         self.text = text
         self.severity = Severity.HIGH
         self.action: Action | None = Action.REPAIR
         self.version = version
         self._pages = pages
+        self._applies_to = applies_to
 
     def judge(self, text: str, context: Context = NO_CONTEXT, /) -> Sequence[Problem]:
         """Look for a record."""
+        if not _meant(context.output_type, self._applies_to):
+            return ()
         if self._pages.view(text, context).record is None:
             return (Problem(f"{self.text} (there is none)"),)
         reading = read_json(text)
@@ -110,10 +125,16 @@ class RecordRule:
         return None if reading is None else reading.text
 
 
+def _meant(output_type: str | None, applies_to: tuple[str, ...]) -> bool:
+    """Whether a pack is for an output: one of no type, or of a type that it is for."""
+    return output_type is None or not applies_to or output_type in applies_to
+
+
 class RulePack(msgspec.Struct, frozen=True, kw_only=True):
     """Rules that belong together; `version` is the pack's own and, after a `+`, a digest of what the file says.
 
-    `applies_to` are the output types that it is for (`incident` …); none for any.
+    `applies_to` are the output types that it is for (`incident` …); none for any. Of an output of another type its
+    rules say nothing; one whose type nobody told is taken for one of them.
     """
 
     name: str
