@@ -147,6 +147,7 @@ class Assembly:
         """Let go of what is bound to a loop that is gone."""
         if self._checks is not None:
             self._checks.abandon()
+        self.caching.abandon()
         self.flow.abandon()
         self.lanes.abandon()
 

@@ -10,8 +10,9 @@ import msgspec
 
 from gatewright.clock import Clock
 from gatewright.gateway.config import GatewayConfig
+from gatewright.layers.cache.asked import Model
 from gatewright.layers.cache.config import CacheConfig
-from gatewright.layers.cache.layer import CacheLayer, ModelIdentity
+from gatewright.layers.cache.layer import CacheLayer
 from gatewright.layers.cache.mechanism import CacheMechanism
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.table import RoutingTable
@@ -22,6 +23,8 @@ from gatewright.pipeline.layer import Layer
 
 __all__ = ["Caching"]
 
+MAX_NAMES = 4096
+"""How many models' names are remembered: callers choose those of models made on demand."""
 _encoded = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
@@ -42,51 +45,63 @@ class Caching:
         policy: Callable[[Call], str] = lambda _: "",
     ) -> None:
         self.cache = _cache_of(config)
-        self._config = config
-        self._clock = clock
-        self._events = events
+        self._own = self.cache is not config.cache
         self._table = table
-        self._policy = policy
-        self._identities: dict[str, tuple[Group, ModelIdentity]] = {}
+        self._models: dict[str, tuple[Group, Model]] = {}
+        self._layer: CacheLayer | None = None
+        if self.cache is not None:
+            ttl = config.cache_ttl
+            self._layer = CacheLayer(
+                self.cache,
+                self.cache.config.default_ttl if ttl is None else ttl,
+                clock=clock,
+                events=events,
+                models=self.model,
+                policy=policy,
+                is_known=self._is_known,
+            )
 
     def layers(self) -> list[Layer]:
         """Give the cache's layer; none where it is off."""
-        if self.cache is None:
-            return []
-        ttl = self._config.cache_ttl
-        return [
-            CacheLayer(
-                self.cache,
-                self.cache.config.default_ttl if ttl is None else ttl,
-                clock=self._clock,
-                events=self._events,
-                identify=self.identify,
-                policy=self._policy,
-            )
-        ]
+        return [] if self._layer is None else [self._layer]
 
     def checks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """Give the health check of the cache's store, where it has one beside memory."""
         store = None if self.cache is None else self.cache.tiers.store
         return {} if store is None else {"cache": store.check}
 
-    def identify(self, model: str) -> ModelIdentity:
-        """Tell what a model name stands for: aliases share their model's answers, other deployments do not."""
-        group = self._table().find(model)
-        known = self._identities.get(model)
+    def model(self, name: str) -> Model:
+        """Tell what a model's name stands for: aliases share their model's answers, other deployments do not."""
+        group = self._table().find(name)
+        known = self._models.get(name)
         if known is not None and known[0] is group:
             return known[1]
-        if len(self._identities) > 4096:
-            self._identities.clear()  # callers choose names made on demand
-        identity = ModelIdentity(group.name, _setup(group), _fixed(group))
-        self._identities[model] = (group, identity)
-        return identity
+        if len(self._models) > MAX_NAMES:
+            self._models.clear()
+        deployments = frozenset(state.deployment.id for state in group.states)
+        model = Model(group.name, _setup(group), _fixed(group), deployments)
+        self._models[name] = (group, model)
+        return model
+
+    def _is_known(self, deployment_id: str) -> bool:
+        groups = self._table().groups()
+        return any(state.deployment.id == deployment_id for group in groups for state in group.states)
 
     async def aclose(self) -> None:
-        """Close what is bound to the running loop."""
-        store = None if self.cache is None else self.cache.tiers.store
-        if store is not None:
+        """Close what is bound to the running loop, once everything is kept; all of a cache that was made here."""
+        if self.cache is None:
+            return
+        await self.cache.settled()
+        store = self.cache.tiers.store
+        if self._own:
+            await self.cache.aclose()
+        elif store is not None:
             await store.aclose()
+
+    def abandon(self) -> None:
+        """Forget what was under way: its event loop is gone."""
+        if self._layer is not None:
+            self._layer.forget()
 
 
 def _cache_of(config: GatewayConfig) -> CacheMechanism | None:

@@ -161,10 +161,11 @@ Emit = Callable[[Event], None]
 class Events:
     """Hands every event to its subscribers; it never waits, and a subscriber's error never reaches a call."""
 
-    __slots__ = ("_everything", "_subscribers")
+    __slots__ = ("_everything", "_kinds", "_subscribers")
 
     def __init__(self) -> None:
         self._subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...] = ()
+        self._kinds: frozenset[type[Event]] = frozenset()
         self._everything = False
 
     def subscribe(self, subscriber: Callable[[Event], None], *kinds: type[Event]) -> Callable[[], None]:
@@ -179,7 +180,8 @@ class Events:
 
     def _set(self, subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...]) -> None:
         self._subscribers = subscribers
-        self._everything = any(Event in kinds for _, kinds in subscribers)
+        self._kinds = frozenset(kind for _, kinds in subscribers for kind in kinds)
+        self._everything = Event in self._kinds
 
     @property
     def heard(self) -> bool:
@@ -188,7 +190,7 @@ class Events:
 
     def hears(self, *wanted: type[Event]) -> bool:
         """Whether anyone subscribes to one of these kinds."""
-        return self._everything or any(kind in kinds for _, kinds in self._subscribers for kind in wanted)
+        return self._everything or not self._kinds.isdisjoint(wanted)
 
     def emit(self, event: Event) -> None:
         """Hand an event over, synchronously."""

@@ -19,7 +19,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def scoped(self, *parts: str) -> str:
         """Give a storage key that no other tenant's parts can make: each part is prefixed by its length."""
         tenant = "-" if self.tenant_id is None else f"t{self.tenant_id}"
-        return "|".join(f"{len(part)}:{part}" for part in (tenant, *parts))
+        return "|".join([f"{len(part)}:{part}" for part in (tenant, *parts)])
 
 
 ANONYMOUS = Caller()

@@ -43,9 +43,9 @@ class Claims:
                 mine = await store.add(turn, Item(token, now, now + self._seconds, now + self._seconds))
                 if mine or time.monotonic() > until:
                     found = await self._tiers.find(key)
-                    return Claim(turn, token if mine else b"", None if found is None else found.item)
+                    return Claim(turn, token if mine else b"", found.item)
                 found = await self._tiers.find(key)
-                if found is not None:
+                if found.item is not None:
                     return Claim(turn, b"", found.item)
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_LOOK, 2 * pause)

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatewright.clock import Clock
 from gatewright.errors import GatewayError
-from gatewright.layers.cache.answers import KeptAnswer, answer_data, answer_of, kept_answer
-from gatewright.layers.cache.keeping import is_worth_keeping
+from gatewright.layers.cache.answers import KeptAnswer, answer_of, kept_answer
+from gatewright.layers.cache.asked import Asked, Model, Models, Policy
+from gatewright.layers.cache.keeping import Keeper
 from gatewright.layers.cache.mechanism import CacheMechanism
+from gatewright.layers.cache.refresher import Refresher
 from gatewright.layers.cache.scope import stored_key
-from gatewright.layers.cache.tiers import Found
 from gatewright.layers.cache.vectors import VectorCache
-from gatewright.pipeline.call import CacheWishes, Call, new_id
-from gatewright.pipeline.events import CacheHit, CallSettled, CallStarted, Events
+from gatewright.pipeline.call import CacheWishes, Call
+from gatewright.pipeline.events import CacheHit, Events
 from gatewright.pipeline.fingerprint import fingerprint
 from gatewright.pipeline.layer import Handler
-from gatewright.pipeline.reply import Outcome, Reply
-from gatewright.pipeline.settling import keep_settling
+from gatewright.pipeline.reply import Reply
+from gatewright.storage.keyvalue.protocol import Item
 from gatewright.types.folding import chunks_of
 from gatewright.types.requests import EmbedRequest
 from gatewright.types.responses import CacheStatus
 
-__all__ = ["CacheLayer", "ModelIdentity"]
+__all__ = ["CacheLayer"]
 
-log = logging.getLogger("gatewright.cache")
 _AS_CONFIGURED = CacheWishes()
 
 
-class ModelIdentity(NamedTuple):
-    """What a model name stands for: `name` is the same for all its names, `setup` for the same deployments.
-
-    `fixed` are the parameters that its deployments set themselves, so that leaving them out is not the usual value.
-    """
-
-    name: str
-    setup: str
-    fixed: frozenset[str] = frozenset()
-
-
 class CacheLayer:
-    """Answers from `cache` what is there, keeps there what was answered well.
+    """Answers from `cache` what is there, keeps there for `ttl` seconds what was answered well.
 
-    `identify` tells what a model name stands for; `policy` is the version of the guards that an answer has passed.
+    `models` tells what a model's name stands for, `policy` the version of the guards that an answer has passed, and
+    `is_known` which deployments are this gateway's own.
     """
 
     def __init__(
@@ -54,159 +43,110 @@ class CacheLayer:
         *,
         clock: Clock,
         events: Events,
-        identify: Callable[[str], ModelIdentity],
-        policy: Callable[[Call], str] = lambda _: "",
+        models: Models,
+        policy: Policy = lambda _: "",
+        is_known: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._cache = cache
-        self._ttl = ttl
         self._clock = clock
         self._events = events
-        self._identify = identify
+        self._models = models
         self._policy = policy
-        self._refreshing: set[str] = set()
-        self._vectors = VectorCache(cache, ttl, clock)
+        self._keeper = Keeper(cache, ttl, is_known)
+        self._refresher = Refresher(self._keeper, clock, events)
+        self._vectors = VectorCache(cache, self._keeper, clock)
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
         """Answer a call from what is kept, or keep what answers it."""
+        model = self._models(call.request.model)
         wishes = call.options.cache or _AS_CONFIGURED
         if isinstance(call.request, EmbedRequest):
-            return await self._embed(call, wishes, proceed)
-        if call.stream and not self._cache.config.answer_streams:
-            return _marked(await proceed(call), "bypass")
-        model = self._identify(call.request.model)
+            return await self._embed(call, wishes, model, proceed)
         digest = fingerprint(call.request, model.fixed)
-        if digest is None:
+        if digest is None or (call.stream and not self._cache.config.answer_streams):
             return _marked(await proceed(call), "bypass")
-        key = self._key(call, wishes, model, digest)
-        call = call.replace(fingerprint=digest)
+        asked = Asked(call, wishes, model, self._key(call, wishes, model, digest))
         if wishes.no_cache:
-            return await self._ask(call, wishes, key, proceed, "bypass")
-        tiers = self._cache.tiers
-        item = tiers.peek(key)
-        found = Found(item, "memory") if item is not None else None
-        if found is None and tiers.store is not None:
-            found = await tiers.find(key)
-        if found is None:
-            return await self._miss(call, wishes, key, proceed)
-        return await self._found(call, wishes, key, found, proceed)
+            return await self._ask(asked, digest, proceed, "bypass")
+        item, tier = self._cache.tiers.peek(asked.key), "memory"
+        if item is None and self._cache.tiers.store is not None:
+            item, tier = await self._cache.tiers.find(asked.key)
+        kept = None if item is None else self._good(asked, item)
+        if item is None or kept is None:
+            return await self._miss(asked, digest, proceed)
+        if self._cache.now() <= item.fresh_until:
+            return self._hit(asked, item, kept, tier)
+        return await self._late(asked, item, kept, tier, digest, proceed)
 
-    def _key(self, call: Call, wishes: CacheWishes, model: ModelIdentity, digest: bytes) -> str:
+    def forget(self) -> None:
+        """Let go of what is under way: its event loop is gone."""
+        self._refresher.forget()
+
+    def _key(self, call: Call, wishes: CacheWishes, model: Model, digest: bytes) -> str:
         options = call.options
         rest = f"{digest.hex()}:{model.setup}:{self._policy(call)}"
         if options.fallbacks or options.drop_params is not None:
             rest = f"{rest}:{options.drop_params}:{options.fallbacks}"
-        style: str = call.generation.style
-        return stored_key(call.caller.tenant_id, "answer", wishes.namespace, f"{style}:{model.name}:{rest}")
+        return stored_key(call.caller, "answer", wishes.namespace, f"{call.generation.style}:{model.name}:{rest}")
 
-    async def _found(
-        self, call: Call, wishes: CacheWishes, key: str, found: Found, proceed: Handler
+    def _good(self, asked: Asked, item: Item) -> KeptAnswer | None:
+        """Read an answer; None where it cannot be read, or is older than its caller wants."""
+        oldest = asked.wishes.max_age
+        if oldest is not None and self._cache.now() - item.stored_at > oldest:
+            return None
+        return kept_answer(item.data)
+
+    async def _late(
+        self, asked: Asked, item: Item, kept: KeptAnswer, tier: str, digest: bytes, proceed: Handler
     ) -> Reply[Any, Any]:
-        item, now = found.item, self._cache.now()
-        kept = kept_answer(item.data)
-        if kept is None or (wishes.max_age is not None and now - item.stored_at > wishes.max_age):
-            return await self._miss(call, wishes, key, proceed)
-        if now <= item.fresh_until:
-            return self._hit(call, kept, found, now)
+        """Answer with what is past its time: at once while it is fetched anew, or where asking anew fails."""
         config = self._cache.config
-        if now <= item.fresh_until + config.stale_while_revalidate:
-            self._refresh(call, wishes, key, proceed)
-            return self._hit(call, kept, found, now, stale=True)
+        if self._cache.now() <= item.fresh_until + config.stale_while_revalidate:
+            self._refresher.refresh(asked, proceed)
+            return self._hit(asked, item, kept, tier, stale=True)
         try:
-            return await self._miss(call, wishes, key, proceed)
+            return await self._miss(asked, digest, proceed)
         except GatewayError as error:
             if not error.retryable or self._cache.now() > item.fresh_until + config.stale_if_error:
                 raise
-            return self._hit(call, kept, found, self._cache.now(), stale=True)
+            return self._hit(asked, item, kept, tier, stale=True)
 
-    def _hit(self, call: Call, kept: KeptAnswer, found: Found, now: float, *, stale: bool = False) -> Reply[Any, Any]:
-        age = max(0.0, now - found.item.stored_at)
-        self._cache.tally.hit(call.caller.tenant_id, stale=stale, usd=kept.cost_usd or 0.0, seconds=kept.seconds)
-        if self._events.hears(CacheHit):
-            self._events.emit(
-                CacheHit(
-                    call_id=call.id,
-                    tier=found.tier,
-                    age=age,
-                    stale=stale,
-                    saved_usd=kept.cost_usd,
-                    saved_seconds=kept.seconds,
-                )
-            )
+    def _hit(self, asked: Asked, item: Item, kept: KeptAnswer, tier: str, *, stale: bool = False) -> Reply[Any, Any]:
+        self._cache.tally.hit(asked.tenant, stale=stale, usd=kept.cost_usd or 0.0, seconds=kept.seconds)
         reply = Reply.whole(answer_of(kept), chunks_of)
         reply.cached, reply.attempts = True, 0
-        reply.cache_status, reply.cache_age = "stale" if stale else "hit", age
+        reply.cache_status = "stale" if stale else "hit"
+        reply.cache_age = age = max(0.0, self._cache.now() - item.stored_at)
+        if self._events.hears(CacheHit):
+            self._tell(asked.call, tier, age, kept.cost_usd, kept.seconds, stale=stale)
         return reply
 
-    async def _miss(self, call: Call, wishes: CacheWishes, key: str, proceed: Handler) -> Reply[Any, Any]:
-        self._cache.tally.miss(call.caller.tenant_id)
-        return await self._ask(call, wishes, key, proceed, "miss")
+    def _tell(
+        self, call: Call, tier: str, age: float, usd: float | None, seconds: float, *, stale: bool = False
+    ) -> None:
+        self._events.emit(
+            CacheHit(call_id=call.id, tier=tier, age=age, stale=stale, saved_usd=usd, saved_seconds=seconds)
+        )
 
-    async def _ask(
-        self, call: Call, wishes: CacheWishes, key: str, proceed: Handler, status: CacheStatus
-    ) -> Reply[Any, Any]:
+    async def _miss(self, asked: Asked, digest: bytes, proceed: Handler) -> Reply[Any, Any]:
+        self._cache.tally.miss(asked.tenant)
+        return await self._ask(asked, digest, proceed, "miss")
+
+    async def _ask(self, asked: Asked, digest: bytes, proceed: Handler, status: CacheStatus) -> Reply[Any, Any]:
         began = self._clock.now()
-        reply = _marked(await proceed(call), status)
+        reply = _marked(await proceed(asked.call.replace(fingerprint=digest)), status)
         # What somebody else's call answered is kept by that call.
-        if not (wishes.no_store or call.stream or reply.cached):
-            reply.when_settled(lambda outcome: self._settled(call, wishes, key, self._clock.now() - began, outcome))
+        if not (asked.wishes.no_store or asked.call.stream or reply.cached):
+            reply.when_settled(lambda outcome: self._keeper.settled(asked, self._clock.now() - began, outcome))
         return reply
 
-    def _settled(self, call: Call, wishes: CacheWishes, key: str, seconds: float, outcome: Outcome[Any]) -> None:
-        """Keep an answer that ended well; its caller does not wait for a store that is slow."""
-        if outcome.state != "completed" or not is_worth_keeping(call.generation, outcome.value):
-            return
-        data = answer_data(outcome.value, seconds)
-        if data is None or len(data) > self._cache.config.max_value_bytes:
-            log.debug("an answer of %s is not kept: it is too large, or cannot be written", outcome.value.model)
-            return
-        items = {key: self._cache.item(data, wishes.ttl or self._ttl)}
-        self._cache.keep_soon(items, call.caller.tenant_id)
-
-    def _refresh(self, call: Call, wishes: CacheWishes, key: str, proceed: Handler) -> None:
-        """Have an answer fetched anew, once at a time, while the stale one is given."""
-        if key in self._refreshing:
-            return
-        self._refreshing.add(key)
-        now = self._clock.now()
-        deadline = None if call.deadline is None else now + call.deadline - call.started_at
-        fresh = call.replace(id=new_id(), started_at=now, deadline=deadline, stream=False)
-        keep_settling(self._refreshed(fresh, wishes, key, proceed))
-
-    async def _refreshed(self, call: Call, wishes: CacheWishes, key: str, proceed: Handler) -> None:
-        """Make a call of nobody's; it is told of as any other, for it has its price."""
-        self._events.emit(CallStarted(call_id=call.id, call=call))
-        try:
-            reply = await self._ask(call, wishes, key, proceed, "miss")
-            reply.when_settled(lambda outcome: self._tell(call, outcome))
-            async with reply:
-                await reply.value()
-        except GatewayError as error:
-            self._tell(call, Outcome("failed", None, error))
-            log.info("an answer could not be fetched anew: %s", error.code)
-        finally:
-            self._refreshing.discard(key)
-
-    def _tell(self, call: Call, outcome: Outcome[Any]) -> None:
-        seconds = self._clock.now() - call.started_at
-        self._events.emit(CallSettled(call_id=call.id, call=call, outcome=outcome, seconds=seconds))
-
-    async def _embed(self, call: Call, wishes: CacheWishes, proceed: Handler) -> Reply[Any, Any]:
-        model = self._identify(call.request.model)
-        found = await self._vectors.find(call, wishes, model.fixed, f"{model.name}:{model.setup}:{self._policy(call)}")
+    async def _embed(self, call: Call, wishes: CacheWishes, model: Model, proceed: Handler) -> Reply[Any, Any]:
+        found = await self._vectors.find(call, wishes, model, self._policy(call))
         if found is None:
             return _marked(await proceed(call), "bypass")
-        reply = await found.completed(proceed)
-        if found.whole_hit and self._events.hears(CacheHit):
-            self._events.emit(
-                CacheHit(
-                    call_id=call.id,
-                    tier=found.tier,
-                    age=found.age,
-                    saved_usd=found.saved_usd,
-                    saved_seconds=found.saved_seconds,
-                )
-            )
-        return reply
+        if found.is_whole and self._events.hears(CacheHit):
+            self._tell(call, found.tier, found.age, found.saved_usd, found.saved_seconds)
+        return await found.completed(proceed)
 
 
 def _marked(reply: Reply[Any, Any], status: CacheStatus) -> Reply[Any, Any]:

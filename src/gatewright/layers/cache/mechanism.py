@@ -19,10 +19,12 @@ from gatewright.layers.cache.tiers import Tiers
 from gatewright.layers.cache.turns import Abandoned, Flight, Turns
 from gatewright.pipeline.settling import keep_settling
 from gatewright.storage.keyvalue.protocol import Item
+from gatewright.types.caller import Caller
 
 __all__ = ["CacheMechanism"]
 
 T = TypeVar("T")
+SETTLING_SECONDS = 2.0
 _NOTHING = object()
 
 
@@ -44,6 +46,7 @@ class CacheMechanism:
         self._turns = Turns()
         self._claims = Claims(self.tiers, self.config.compute_timeout)
         self._blocking = BlockingSide()
+        self._keeping: set[asyncio.Task[None]] = set()
 
     def get(self, key: str, tenant_id: str | None = None, *, default: Any = None, namespace: str = "") -> Any:
         """Give the value of a key, `default` where there is none."""
@@ -253,11 +256,19 @@ class CacheMechanism:
         if self.tiers.store is None:
             self.tally.stored(tenant_id)
         else:
-            keep_settling(self._keep_all(items, tenant_id))
+            task = keep_settling(self._keep_all(items, tenant_id))
+            self._keeping.add(task)
+            task.add_done_callback(self._keeping.discard)
+
+    async def settled(self) -> None:
+        """Wait until what is being kept in the store is there, or has failed; that takes moments."""
+        loop = asyncio.get_running_loop()
+        tasks = [task for task in self._keeping if task.get_loop() is loop]
+        if tasks:
+            await asyncio.wait(tasks, timeout=SETTLING_SECONDS)
 
     async def _found(self, stored: str) -> Item | None:
-        found = await self.tiers.find(stored)
-        return None if found is None else found.item
+        return (await self.tiers.find(stored)).item
 
     async def _keep(self, stored: str, item: Item, tenant_id: str | None) -> None:
         self.tiers.hold({stored: item})
@@ -304,7 +315,7 @@ _Place = tuple[str, str | None, float | None, str]
 
 def _key(tenant_id: str | None, namespace: str, key: str) -> str:
     checked_key(key, tenant_id, namespace)
-    return stored_key(tenant_id, "value", namespace, key)
+    return stored_key(Caller(tenant_id=tenant_id), "value", namespace, key)
 
 
 async def _awaited(value: Awaitable[Any] | Any) -> Any:

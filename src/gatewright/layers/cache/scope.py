@@ -16,9 +16,9 @@ Kind = Literal["value", "answer", "vector"]
 """What is stored: a value of the cache's own user, an answer, or a vector."""
 
 
-def stored_key(tenant: str | None, kind: Kind, namespace: str, key: str) -> str:
+def stored_key(caller: Caller, kind: Kind, namespace: str, key: str) -> str:
     """Give the key under which it is stored: no other tenant's, kind's or namespace's can be the same."""
-    return Caller(tenant_id=tenant).scoped(kind, namespace, key)
+    return caller.scoped(kind, namespace, key)
 
 
 def tenant_prefix(tenant: str | None) -> str:

@@ -18,9 +18,9 @@ __all__ = ["Found", "Tiers"]
 
 
 class Found(NamedTuple):
-    """An item, and the name of the store where it was."""
+    """An item, None where there is none, and the name of the store where it was."""
 
-    item: Item
+    item: Item | None
     tier: str
 
 
@@ -42,31 +42,26 @@ class Tiers:
         """Give what memory has."""
         return self.memory.peek(key)
 
-    async def find(self, key: str) -> Found | None:
+    async def find(self, key: str) -> Found:
         """Give what any tier has."""
         return (await self.find_all((key,)))[0]
 
-    async def find_all(self, keys: Sequence[str]) -> list[Found | None]:
+    async def find_all(self, keys: Sequence[str]) -> list[Found]:
         """Give what any tier has of each key; a store that does not answer has nothing."""
-        memory = self.memory
-        found: list[Found | None] = [
-            None if (item := memory.peek(key)) is None else Found(item, memory.name) for key in keys
-        ]
-        missing = [place for place, one in enumerate(found) if one is None]
-        store = self.store
-        if store is None or not missing:
+        found = [Found(self.memory.peek(key), self.memory.name) for key in keys]
+        missing = [place for place, one in enumerate(found) if one.item is None]
+        if self.store is None or not missing:
             return found
         changes = self._changes
         try:
-            items = await store.get([keys[place] for place in missing])
+            items = await self.store.get([keys[place] for place in missing])
         except StoreUnavailable:
             self._failed()
             return found
         for place, item in zip(missing, items, strict=True):
-            if item is not None:
-                found[place] = Found(item, store.name)
-                if changes == self._changes:
-                    self._hold(keys[place], item)
+            found[place] = Found(item, self.store.name)
+            if item is not None and changes == self._changes:
+                self._hold(keys[place], item)
         return found
 
     def hold(self, items: Mapping[str, Item]) -> None:

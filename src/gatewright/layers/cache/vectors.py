@@ -9,9 +9,10 @@ import msgspec
 
 from gatewright.clock import Clock
 from gatewright.layers.cache.answers import KeptVector, kept_vector, vector_data
+from gatewright.layers.cache.asked import Asked, Model
+from gatewright.layers.cache.keeping import Keeper
 from gatewright.layers.cache.mechanism import CacheMechanism
 from gatewright.layers.cache.scope import stored_key
-from gatewright.layers.cache.tiers import Found
 from gatewright.pipeline.call import CacheWishes, Call
 from gatewright.pipeline.fingerprint import text_fingerprints
 from gatewright.pipeline.layer import Handler
@@ -26,81 +27,86 @@ __all__ = ["FoundVectors", "VectorCache"]
 class VectorCache:
     """Finds the vectors of a call, and keeps those that were asked for."""
 
-    def __init__(self, cache: CacheMechanism, ttl: float, clock: Clock) -> None:
+    def __init__(self, cache: CacheMechanism, keeper: Keeper, clock: Clock) -> None:
         self._cache = cache
-        self._ttl = ttl
+        self._keeper = keeper
         self.clock = clock
 
-    async def find(self, call: Call, wishes: CacheWishes, fixed: frozenset[str], identity: str) -> FoundVectors | None:
+    async def find(self, call: Call, wishes: CacheWishes, model: Model, policy: str) -> FoundVectors | None:
         """Look for the vector of each text; None where the request is like no other."""
-        digests = text_fingerprints(call.embedding, fixed)
+        digests = text_fingerprints(call.embedding, model.fixed)
         if digests is None:
             return None
-        tenant, namespace = call.caller.tenant_id, wishes.namespace
-        keys = [stored_key(tenant, "vector", namespace, f"embed:{identity}:{digest.hex()}") for digest in digests]
-        unique = list(dict.fromkeys(keys))
-        items = [] if wishes.no_cache else await self._cache.tiers.find_all(unique)
+        rest = f":{model.setup}:{policy}"
+        keys = [
+            stored_key(call.caller, "vector", wishes.namespace, f"embed:{model.name}:{digest.hex()}{rest}")
+            for digest in digests
+        ]
+        there = {} if wishes.no_cache else await self._there(list(dict.fromkeys(keys)), wishes)
+        return FoundVectors(self, Asked(call, wishes, model, ""), keys, there)
+
+    async def _there(self, keys: Sequence[str], wishes: CacheWishes) -> dict[str, Vector]:
         now = self._cache.now()
         there: dict[str, Vector] = {}
-        for key, found in zip(unique, items, strict=False):
-            if found is not None and _is_good(found.item, wishes, now) and (kept := kept_vector(found.item.data)):
-                there[key] = Vector(kept[0], kept[1], found, max(0.0, now - found.item.stored_at))
-        return FoundVectors(self, call, wishes, keys, there)
+        for key, (item, tier) in zip(keys, await self._cache.tiers.find_all(keys), strict=True):
+            kept = kept_vector(item.data) if item is not None and _is_good(item, wishes, now) else None
+            if item is not None and kept is not None:
+                there[key] = Vector(kept[0], kept[1], tier, max(0.0, now - item.stored_at))
+        return there
 
     def count(self, found: FoundVectors) -> None:
-        """Count a call as a hit if nothing had to be asked for, and what its vectors saved in any case."""
-        tenant, tally = found.call.caller.tenant_id, self._cache.tally
-        if found.whole_hit:
+        """Count a call as a hit if nothing has to be asked for, and what its vectors saved in any case."""
+        tenant, tally = found.asked.tenant, self._cache.tally
+        if found.is_whole:
             tally.hit(tenant, usd=found.saved_usd or 0.0, seconds=found.saved_seconds)
-        else:
-            if not found.wishes.no_cache:
-                tally.miss(tenant)
-            tally.saved(tenant, found.saved_usd or 0.0)
+            return
+        if not found.asked.wishes.no_cache:
+            tally.miss(tenant)
+        tally.saved(tenant, found.saved_usd or 0.0)
 
     def keep(self, found: FoundVectors, whole: Embeddings, keys: Sequence[str], seconds: float) -> None:
         """Keep what was asked for, each text with its part of the cost."""
-        call = found.call
-        inputs = dict(zip(found.keys, call.embedding.inputs, strict=True))
-        parts = [text_tokens(one) if isinstance(one, str) else len(one) for one in (inputs[key] for key in keys)]
+        asked = found.asked
+        if asked.wishes.no_store or not self._keeper.is_of(asked.model, whole):
+            return
+        parts = [_tokens(found.inputs[key]) for key in keys]
         total = sum(parts) or 1
-        ttl = found.wishes.ttl or self._ttl
+        ttl = self._keeper.seconds(asked)
         items: dict[str, Item] = {}
         for key, vector, part in zip(keys, whole.vectors, parts, strict=True):
             cost = None if whole.cost_usd is None else whole.cost_usd * part / total
             items[key] = self._cache.item(vector_data(vector, whole, cost, seconds), ttl)
-        self._cache.keep_soon(items, call.caller.tenant_id)
+        self._cache.keep_soon(items, asked.tenant)
 
 
 class Vector(msgspec.Struct, frozen=True):
-    """A vector that was there."""
+    """A vector that was there, the name of the store where it was, and its age in seconds."""
 
     kept: KeptVector
     numbers: list[float]
-    found: Found
+    tier: str
     age: float
 
 
 class FoundVectors:
-    """What there is of the vectors of one call: `keys` has one for each text, `there` those that were found."""
+    """What there is of the vectors of one call: `keys` has one for each text, `inputs` the texts by their keys."""
 
-    def __init__(
-        self, vectors: VectorCache, call: Call, wishes: CacheWishes, keys: Sequence[str], there: Mapping[str, Vector]
-    ) -> None:
+    def __init__(self, vectors: VectorCache, asked: Asked, keys: Sequence[str], there: Mapping[str, Vector]) -> None:
         self._vectors = vectors
-        self.call = call
-        self.wishes = wishes
-        self.keys = keys
+        self.asked = asked
+        self._keys = keys
+        self.inputs = dict(zip(keys, asked.call.embedding.inputs, strict=True))
         self._there = there
 
     @property
-    def whole_hit(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether nothing has to be asked for."""
-        return len(self._there) == len(set(self.keys))
+        return len(self._there) == len(self.inputs)
 
     @property
     def tier(self) -> str:
         """Where the slowest of them was."""
-        return next((one.found.tier for one in self._there.values() if one.found.tier != "memory"), "memory")
+        return next((one.tier for one in self._there.values() if one.tier != "memory"), "memory")
 
     @property
     def age(self) -> float:
@@ -121,42 +127,50 @@ class FoundVectors:
     async def completed(self, proceed: Handler) -> Reply[Any, Any]:
         """Ask for what is missing, and give all vectors in the order of their texts."""
         self._vectors.count(self)
-        reply = self._from_cache() if self.whole_hit else await self._asked(proceed)
-        reply.cache_status = "hit" if self.whole_hit else "bypass" if self.wishes.no_cache else "miss"
+        if self.is_whole:
+            return self._from_cache()
+        reply = await self._joined(proceed)
+        reply.cache_status = "bypass" if self.asked.wishes.no_cache else "miss"
         return reply
 
     def _from_cache(self) -> Reply[Any, Any]:
-        first = self._there[self.keys[0]].kept
+        first = self._there[self._keys[0]].kept
         whole = Embeddings(
-            vectors=[list(self._there[key].numbers) for key in self.keys],
+            vectors=[list(self._there[key].numbers) for key in self._keys],
             model=first.model,
             provider=first.provider,
             deployment_id=first.deployment_id,
             cost_usd=0.0,
         )
         reply = Reply[Any, Embeddings].whole(whole)
-        reply.cached, reply.attempts, reply.cache_age = True, 0, self.age
+        reply.cached, reply.attempts = True, 0
+        reply.cache_status, reply.cache_age = "hit", self.age
         return reply
 
-    async def _asked(self, proceed: Handler) -> Reply[Any, Any]:
-        call, inputs = self.call, dict(zip(self.keys, self.call.embedding.inputs, strict=True))
-        missing = [key for key in inputs if key not in self._there]
-        request = call.embedding
-        if len(missing) < len(self.keys):
-            request = msgspec.structs.replace(request, inputs=[inputs[key] for key in missing])
+    async def _joined(self, proceed: Handler) -> Reply[Any, Any]:
+        call = self.asked.call
+        missing = [key for key in self.inputs if key not in self._there]
+        if len(missing) < len(self._keys):
+            inputs = [self.inputs[key] for key in missing]
+            call = call.replace(request=msgspec.structs.replace(call.embedding, inputs=inputs))
         began = self._vectors.clock.now()
-        reply = await proceed(call.replace(request=request))
+        reply = await proceed(call)
         async with reply:
             asked: Embeddings = await reply.value()
-        if not (self.wishes.no_store or reply.cached):
+        # What somebody else's call answered is kept by that call.
+        if not reply.cached:
             self._vectors.keep(self, asked, missing, self._vectors.clock.now() - began)
-        if len(missing) == len(self.keys):
+        if len(missing) == len(self._keys):
             return reply
         fresh = dict(zip(missing, asked.vectors, strict=True))
-        vectors = [list(fresh[key] if key in fresh else self._there[key].numbers) for key in self.keys]
-        merged = Reply[Any, Embeddings].whole(msgspec.structs.replace(asked, vectors=vectors))
-        merged.attempts, merged.cached = reply.attempts, reply.cached
-        return merged
+        vectors = [list(fresh[key] if key in fresh else self._there[key].numbers) for key in self._keys]
+        whole = Reply[Any, Embeddings].whole(msgspec.structs.replace(asked, vectors=vectors))
+        whole.attempts, whole.cached = reply.attempts, reply.cached
+        return whole
+
+
+def _tokens(one: str | list[int]) -> int:
+    return text_tokens(one) if isinstance(one, str) else len(one)
 
 
 def _is_good(item: Item, wishes: CacheWishes, now: float) -> bool:
