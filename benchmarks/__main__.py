@@ -32,6 +32,7 @@ NAMES = (
     "flow_overhead",
     "cost_of_a_call",
     "guard_formats",
+    "cache_hit",
 )
 
 
