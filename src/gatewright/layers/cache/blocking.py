@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -19,25 +21,44 @@ class BlockingSide:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._pid = 0
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Have `work()` run there, and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work(), self._running()).result()
-
-    def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             loop = self._loop
             if loop is None or self._pid != os.getpid():
-                loop = self._loop = asyncio.new_event_loop()
-                self._pid = os.getpid()
-                threading.Thread(target=loop.run_forever, name="gatewright-cache", daemon=True).start()
-            return loop
+                loop = self._start()
+        return asyncio.run_coroutine_threadsafe(work(), loop).result()
 
     def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have `last()` run there where it was started, and end the thread."""
+        """Have `last()` run there, where it was started, and end the thread."""
         with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None and self._pid == os.getpid():
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None and self._pid == os.getpid():
             asyncio.run_coroutine_threadsafe(last(), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
+            _end(loop)
+            thread.join()
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        # The thread knows the loop only: one that nobody holds any more can be ended.
+        self._thread = threading.Thread(target=_live, args=(loop,), name="gatewright-cache", daemon=True)
+        self._thread.start()
+        weakref.finalize(self, _end, loop).atexit = False
+        return loop
+
+
+def _live(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    with contextlib.suppress(RuntimeError):  # it has ended
+        loop.call_soon_threadsafe(loop.stop)

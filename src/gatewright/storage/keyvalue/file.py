@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gatewright.errors import ConfigurationError
+from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.keyvalue.protocol import Item, Matches
 from gatewright.storage.keyvalue.sqlite_worker import SqliteWorker
 
@@ -58,8 +61,8 @@ class FileStore:
         self._held = (0, 0)
         self._swept_at = 0.0
         self._used: dict[bytes, float] = {}
-        self._reader = SqliteWorker(self._opened)
-        self._writer = SqliteWorker(self._opened, idle=self._sweep, idle_seconds=SWEEP_SECONDS)
+        self._reader = SqliteWorker(self._read_only)
+        self._writer = SqliteWorker(self._written, idle=self._sweep, idle_seconds=SWEEP_SECONDS)
         self._prepare()
 
     def __repr__(self) -> str:
@@ -119,7 +122,9 @@ class FileStore:
 
     async def aclose(self) -> None:
         """Wait until what was given to it is written; it is bound to no loop."""
-        await self._writer.ask(self._flush_used, WRITE_PATIENCE)
+        if self._writer.lives:
+            with contextlib.suppress(StoreUnavailable):
+                await self._writer.ask(self._flush_used, WRITE_PATIENCE)
 
     def close(self) -> None:
         """Close the file."""
@@ -129,25 +134,32 @@ class FileStore:
     def _prepare(self) -> None:
         """Make the file, or say at once why there cannot be one there."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # for its owner only
             try:
-                self._opened().close()
+                self._written().close()
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 self._put_aside(error)
-                self._opened().close()
+                self._written().close()
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(f"cache.path: {self.path} cannot be used: {error}", param="cache.path") from error
 
     def _put_aside(self, error: sqlite3.DatabaseError) -> None:
         aside = self.path.with_name(f"{self.path.name}.damaged-{int(self._now())}")
         self.path.rename(aside)
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         for suffix in ("-wal", "-shm"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         log.warning("the cache's file %s is damaged (%s): it is kept as %s, and begun anew", self.path, error, aside)
 
-    def _opened(self) -> sqlite3.Connection:
+    def _read_only(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.05, check_same_thread=False
+        )
+
+    def _written(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=2.0, check_same_thread=False)
         try:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")

@@ -57,6 +57,11 @@ class SqliteWorker:
             self._skips_until = time.monotonic() + PAUSE
             raise StoreUnavailable(f"the cache's file: {type(error).__name__}: {error}") from error
 
+    @property
+    def lives(self) -> bool:
+        """Whether it has a connection that is to be closed."""
+        return self._thread is not None and self._pid == os.getpid()
+
     def close(self, timeout: float = 5.0) -> None:
         """Finish what was asked, and close the connection; it is opened anew when it is asked again."""
         with self._lock:
