@@ -11,11 +11,15 @@ import pytest
 import gatewright
 
 NAMES = [
+    "BatchingConfig",
+    "CircuitBreakerConfig",
+    "DeduplicationConfig",
     "EmbedResponse",
     "GatewayConfig",
     "GenerateResponse",
     "GenerateStream",
     "LiteLLMGateway",
+    "RateLimitConfig",
     "batch_generate",
     "batch_generate_async",
     "configure_gateway",
@@ -45,6 +49,14 @@ def test_functions_have_a_module_of_their_own(name: str) -> None:
     from src.core.litellm_gateway import functions
 
     assert getattr(functions, name) is getattr(gatewright, name)
+
+
+def test_limits_and_breakers_are_the_same_by_the_modules_that_the_sdk_documents() -> None:
+    from src.core.litellm_gateway.rate_limiter import RateLimitConfig
+    from src.core.utils.circuit_breaker import CircuitBreakerConfig
+
+    assert gatewright.RateLimitConfig is RateLimitConfig
+    assert gatewright.CircuitBreakerConfig is CircuitBreakerConfig
 
 
 def test_error_and_usage_are_at_hand() -> None:

@@ -25,15 +25,19 @@ if TYPE_CHECKING:
         generate_text_async,
         stream_text,
     )
+    from gatewright.layers.batching.config import BatchingConfig
     from gatewright.layers.cache import CacheConfig, CacheMechanism
     from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+    from gatewright.layers.deduplication.config import DeduplicationConfig
     from gatewright.layers.rate_limiter.config import RateLimitConfig
     from gatewright.types.usage import Usage
 
 __all__ = [
+    "BatchingConfig",
     "CacheConfig",
     "CacheMechanism",
     "CircuitBreakerConfig",
+    "DeduplicationConfig",
     "EmbedResponse",
     "GatewayConfig",
     "GatewayError",
@@ -54,9 +58,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BatchingConfig": "gatewright.layers.batching.config",
     "CacheConfig": "gatewright.layers.cache",
     "CacheMechanism": "gatewright.layers.cache",
     "CircuitBreakerConfig": "gatewright.layers.circuit_breaker.config",
+    "DeduplicationConfig": "gatewright.layers.deduplication.config",
     "GatewayError": "gatewright.errors",
     "RateLimitConfig": "gatewright.layers.rate_limiter.config",
     "Usage": "gatewright.types.usage",

@@ -205,7 +205,7 @@ async def test_a_subscriber_s_error_reaches_no_call(gateway_of: Any, caplog: pyt
         gateway.subscribe(fail)
         assert (await gateway.generate_async("x")).text == "a"
         with pytest.raises(GatewayError, match="b"):
-            await gateway.generate_async("x")
+            await gateway.generate_async("y")
     assert "a subscriber failed on CallSettled" in caplog.text
 
 
@@ -216,7 +216,7 @@ async def test_a_subscription_can_be_ended(gateway_of: Any) -> None:
         await gateway.generate_async("x")
         count = len(heard)
         end()
-        await gateway.generate_async("x")
+        await gateway.generate_async("y")
     assert count == len(heard) == 3
 
 

@@ -96,7 +96,7 @@ def test_one_bad_prompt_does_not_lose_the_others(gateway_of: Any, upstream: Any)
 
 async def test_a_provider_s_error_in_a_batch(gateway_of: Any) -> None:
     async with gateway_of(ScriptedProvider(["a", AuthenticationFailed("no"), "c"])) as gateway:
-        results = await batch_generate_async(gateway, ["x"] * 3, max_concurrent=1, on_error="return")
+        results = await batch_generate_async(gateway, ["x", "y", "z"], max_concurrent=1, on_error="return")
     assert results[::2] == ["a", "c"]
     assert isinstance(results[1], GatewayError)
 
@@ -133,7 +133,7 @@ async def test_a_blocking_batch_on_the_home_loop_is_refused(gateway_of: Any, ups
 
 async def test_cancelling_a_batch_cancels_its_calls(gateway_of: Any, patient: Any, until_async: Any) -> None:
     async with gateway_of(patient) as gateway:
-        work = asyncio.create_task(batch_generate_async(gateway, ["a"] * 9, max_concurrent=3))
+        work = asyncio.create_task(batch_generate_async(gateway, list("abcdefghi"), max_concurrent=3))
         await until_async(lambda: patient.under_way == 3)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -183,7 +183,7 @@ def test_ctrl_c_in_a_blocking_call_cancels_it(gateway_of: Any, patient: Any, unt
         calls = {
             "generate": lambda: gateway.generate("x"),
             "stream": lambda: list(stream),
-            "batch": lambda: batch_generate(gateway, ["x"] * 3),
+            "batch": lambda: batch_generate(gateway, ["x", "y", "z"]),
         }
         thread = threading.Thread(target=interrupt)
         thread.start()

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from tests.gateway.specification import example, run
 
+from gatewright import create_gateway
+
 
 @pytest.fixture
 def names(upstream: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
@@ -30,6 +32,18 @@ async def _in_order(names: dict[str, Any]) -> None:
     # An echoing upstream is told how many chunks to stream.
     await run(streamed.replace("Tell me a story", "3"), names)
     await asyncio.to_thread(exec, example("Utility Functions"), names)
+
+
+def test_the_second_of_two_identical_calls_is_given_the_firsts_answer(names: dict[str, Any], upstream: Any) -> None:
+    async def in_order() -> None:
+        names["gateway"] = create_gateway(["openai"], "gpt-4", {"openai": "sk-..."})
+        await run(example("Request Batching and Deduplication"), names)
+        await names["gateway"].aclose()
+
+    asyncio.run(in_order())
+    first, second = names["response1"], names["response2"]
+    assert (second.text, second.cached, second.cost_usd) == (first.text, True, 0.0)
+    assert (first.cached, len(upstream.requests)) == (False, 1)
 
 
 def test_the_examples_run_as_they_are_written(

@@ -163,7 +163,7 @@ def test_a_parsed_response_at_the_end(gateway_of: Any, place: str) -> None:
     stream = gateway.generate_stream("x", response_format=City)
     Reading(place, gateway).all(stream)
     assert stream.response.parsed == City(name="Rome")
-    bad = gateway.generate_stream("x", response_format=City)
+    bad = gateway.generate_stream("y", response_format=City)
     with pytest.raises(InvalidProviderResponse, match="City: name"):
         Reading(place, gateway).all(bad)
     assert bad.text == '{"name": 1}'

@@ -55,9 +55,13 @@ async def test_every_failure_falls_back_to_the_one_that_works():
         [RESET],
         reply({"choices": []}),
     ]
-    async with Upstream(*failures) as bad, Upstream() as good, LiteLLMGateway(config(bad, good)) as gateway:
-        for _ in failures:
-            response = await gateway.generate_async("hi", model="m0")
+    async with (
+        Upstream(*failures) as bad,
+        Upstream() as good,
+        LiteLLMGateway(config(bad, good, circuit_breaker={"enabled": False})) as gateway,
+    ):
+        for number, _ in enumerate(failures):
+            response = await gateway.generate_async(f"hi {number}", model="m0")
             assert (response.text, response.attempts, response.deployment_id) == ("hello", 2, "m1#1")
         assert len(bad.asked) == len(failures)
 
@@ -121,10 +125,10 @@ async def test_a_stream_that_fails_before_its_first_chunk_falls_back():
     async with (
         Upstream(*failures) as bad,
         Upstream(sse(chunk("hello", finish="stop"), "[DONE]")) as good,
-        LiteLLMGateway(config(bad, good)) as gateway,
+        LiteLLMGateway(config(bad, good, circuit_breaker={"enabled": False})) as gateway,
     ):
-        for _ in failures:
-            stream = gateway.generate_stream("hi", model="m0")
+        for number, _ in enumerate(failures):
+            stream = gateway.generate_stream(f"hi {number}", model="m0")
             assert "".join([text async for text in stream]) == "hello"
             assert stream.response is not None
             assert stream.response.attempts == 2

@@ -16,13 +16,21 @@ from gatewright.gateway import (
     generate_text_async,
     stream_text,
 )
+from gatewright.layers.batching.config import BatchingConfig
+from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.layers.deduplication.config import DeduplicationConfig
+from gatewright.layers.rate_limiter.config import RateLimitConfig
 
 __all__ = [
+    "BatchingConfig",
+    "CircuitBreakerConfig",
+    "DeduplicationConfig",
     "EmbedResponse",
     "GatewayConfig",
     "GenerateResponse",
     "GenerateStream",
     "LiteLLMGateway",
+    "RateLimitConfig",
     "batch_generate",
     "batch_generate_async",
     "configure_gateway",

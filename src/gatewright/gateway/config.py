@@ -151,9 +151,9 @@ class GatewayConfig(Config):
     tenant_rate_limits: dict[str, RateLimitConfig] = {}
     model_rate_limits: dict[str, RateLimitConfig] = {}
     key_rate_limits: dict[str, RateLimitConfig] = {}
-    circuit_breaker: CircuitBreakerConfig | None = None
-    deduplication: DeduplicationConfig = DeduplicationConfig(enabled=False)
-    batching: BatchingConfig = BatchingConfig(enabled=False)
+    circuit_breaker: CircuitBreakerConfig = CircuitBreakerConfig()
+    deduplication: DeduplicationConfig = DeduplicationConfig()
+    batching: BatchingConfig = BatchingConfig()
     enable_caching: bool | None = None
     cache_ttl: float | None = Field(default=None, gt=0, le=MAX_TTL)
     cache: CacheSetting = None

@@ -74,7 +74,7 @@ class FlowControls:
 
     def circuit_breakers(self) -> list[CircuitBreakerStatus]:
         """Give every breaker that there is: of each deployment that was asked since they were switched on."""
-        return self._home.do(lambda: self._breakers().status() if self._assembly.flow.breakers is not None else [])
+        return self._home.do(self._assembly.flow.breakers.status)
 
     def open_circuit_breaker(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Keep all calls away from a deployment, a provider, or everything, until it is closed or reset by hand."""
@@ -163,8 +163,8 @@ class FlowControls:
 
     def _breakers(self) -> CircuitBreakers:
         breakers = self._assembly.flow.breakers
-        if breakers is None:
-            raise ConfigurationError("circuit_breaker: there are none: configure_circuit_breaker switches them on")
+        if not breakers.are_on:
+            raise ConfigurationError("circuit_breaker: it is off: configure_circuit_breaker switches it on")
         return breakers
 
 

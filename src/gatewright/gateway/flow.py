@@ -54,9 +54,8 @@ class Flow:
         self.limiter = RateLimiter(clock, events, shared=self.sharing.ledger if self.sharing is not None else None)
         self._limits = DeploymentLimits(self.limiter, config.rate_limit)
         self._limited = False
-        self.breakers: CircuitBreakers | None = None
-        if config.circuit_breaker is not None:
-            self.breakers = self._make_breakers(config.circuit_breaker)
+        shared = self.sharing.breakers if self.sharing is not None else None
+        self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events, shared=shared)
         deduplication = config.deduplication
         self._deduplication = DeduplicationLayer(deduplication, clock, events) if deduplication.enabled else None
         self._batching = EmbeddingsBatchingLayer(config.batching, embed_limit) if config.batching.enabled else None
@@ -109,18 +108,10 @@ class Flow:
         return first
 
     def isolate(self, config: CircuitBreakerConfig, provider: str | None = None) -> bool:
-        """Configure the breakers; True where there were none until now, so that the stacks have to be made anew."""
-        if self.breakers is not None:
-            self.breakers.configure(config, provider)
-            return False
-        self.breakers = self._make_breakers(config if provider is None else CircuitBreakerConfig())
-        if provider is not None:
-            self.breakers.configure(config, provider)
-        return True
-
-    def _make_breakers(self, config: CircuitBreakerConfig) -> CircuitBreakers:
-        shared = self.sharing.breakers if self.sharing is not None else None
-        return CircuitBreakers(config, clock=self._clock, events=self._events, shared=shared)
+        """Configure the breakers; True where that switches some on or off, so that the stacks have to be made anew."""
+        before = self.breakers.switches
+        self.breakers.configure(config, provider)
+        return self.breakers.switches != before
 
     def call_layers(self) -> list[Layer]:
         """Give the layers of the call stack, outermost first, between the deadline and the splitting of embeddings."""
@@ -137,7 +128,7 @@ class Flow:
     def attempt_layers(self, deployment: Deployment) -> list[Layer]:
         """Give the layers of the attempts at one deployment, outermost first."""
         layers: list[Layer] = []
-        if self.breakers is not None:
+        if self.breakers.watch(deployment.provider):
             layers.append(CircuitBreakerLayer(self.breakers.of(deployment), self._clock))
         limits = self._limits.layer(deployment)
         if limits is not None:
@@ -146,7 +137,7 @@ class Flow:
 
     def gate_of(self, deployment: Deployment) -> DeploymentGate | None:
         """Give what routing asks about a deployment; None where nothing can close."""
-        breaker = self.breakers.of(deployment) if self.breakers is not None else None
+        breaker = self.breakers.of(deployment) if self.breakers.watch(deployment.provider) else None
         limited = deployment.rpm or deployment.tpm or deployment.max_parallel_requests
         if not limited:
             return breaker
@@ -174,7 +165,7 @@ class Flow:
         return [state.deployment for group in self._table().groups() for state in group.states]
 
     def _breaker_states(self) -> Any:
-        return self.breakers.status() if self.breakers is not None else ()
+        return self.breakers.status()
 
     async def aclose(self) -> None:
         """Refuse everyone who waits for a turn."""

@@ -141,7 +141,7 @@ async def test_a_refused_change_of_a_limit_changes_nothing(
 async def test_a_refused_change_of_a_breaker_switches_nothing_on(
     gateway_of: Any, upstream: Any, change: dict[str, Any], names: str
 ) -> None:
-    async with gateway_of(upstream) as gateway:
+    async with gateway_of(upstream, circuit_breaker={"enabled": False}) as gateway:
         with pytest.raises(ConfigurationError, match=rf"\b{names}\b") as refused:
             gateway.configure_circuit_breaker(**change)
         assert refused.value.param == names

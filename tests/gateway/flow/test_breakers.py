@@ -103,7 +103,7 @@ async def test_a_callers_own_mistakes_open_nothing(gateway_of: Any) -> None:
 
 async def test_it_is_switched_on_while_the_gateway_lives(gateway_of: Any, hear: Any) -> None:
     provider = ScriptedProvider(["fine", *[ProviderUnavailable("down")] * 5])
-    async with gateway_of(provider) as gateway:
+    async with gateway_of(provider, circuit_breaker={"enabled": False}) as gateway:
         heard = hear(gateway)
         assert gateway.circuit_breakers() == []
         await gateway.generate_async("x")
@@ -114,6 +114,34 @@ async def test_it_is_switched_on_while_the_gateway_lives(gateway_of: Any, hear: 
         (change,) = heard.of(BreakerChanged)
     assert (change.after, change.reason, change.deployment_id) == ("open", "failures", "m#0")
     assert len(provider.calls) == 4
+
+
+async def test_it_is_on_without_being_asked_for(gateway_of: Any, hear: Any) -> None:
+    provider = ScriptedProvider([ProviderUnavailable("down")] * 20)
+    async with gateway_of(provider, max_retries=0) as gateway:
+        heard = hear(gateway)
+        for number in range(7):
+            with pytest.raises(ProviderUnavailable):
+                await gateway.generate_async(f"{number}", timeout=5)
+        (change,) = heard.of(BreakerChanged)
+    assert (change.after, change.reason) == ("open", "failures")
+    assert len(provider.calls) == 5
+
+
+async def test_it_is_switched_off_for_one_provider_or_for_all(gateway_of: Any) -> None:
+    provider = ScriptedProvider([ProviderUnavailable("down")] * 30)
+    off = CircuitBreakerConfig(enabled=False)
+    async with gateway_of(provider, max_retries=0) as gateway:
+        for number, (config, name) in enumerate([(off, "own"), (None, None)]):
+            if config is None:
+                gateway.configure_circuit_breaker(off)
+            else:
+                gateway.configure_circuit_breaker(config, provider=name)
+            for place in range(7):
+                with pytest.raises(ProviderUnavailable):
+                    await gateway.generate_async(f"{number} {place}", timeout=5)
+            assert gateway.circuit_breakers() == []
+    assert len(provider.calls) == 14
 
 
 async def test_a_changed_configuration_holds_at_once(gateway_of: Any) -> None:
@@ -170,7 +198,7 @@ async def test_by_hand_needs_a_name_that_there_is(gateway_of: Any, upstream: Any
 
 
 async def test_by_hand_needs_breakers(gateway_of: Any, upstream: Any) -> None:
-    async with gateway_of(upstream) as gateway:
+    async with gateway_of(upstream, circuit_breaker={"enabled": False}) as gateway:
         for act in (gateway.open_circuit_breaker, gateway.close_circuit_breaker, gateway.reset_circuit_breaker):
             with pytest.raises(ConfigurationError, match="configure_circuit_breaker"):
                 act("m#0")

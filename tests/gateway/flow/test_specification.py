@@ -19,7 +19,7 @@ async def test_rate_limiting(gateway_of: Any, upstream: Any) -> None:
 
 
 async def test_deduplication(gateway_of: Any, upstream: Any) -> None:
-    async with gateway_of(upstream, deduplication={"enabled": True}) as gateway:
+    async with gateway_of(upstream) as gateway:
         names: dict[str, Any] = {"gateway": gateway}
         await run(example("Request Batching and Deduplication"), names)
     assert names["response2"].text == names["response1"].text

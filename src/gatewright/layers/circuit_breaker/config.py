@@ -10,7 +10,7 @@ __all__ = ["CircuitBreakerConfig"]
 
 
 class CircuitBreakerConfig(Config):
-    """All times are seconds.
+    """All times are seconds; with `enabled=False` there are no breakers.
 
     It opens after `failure_threshold` failures in a row, or when at least `failure_rate` of the calls of the last
     `window` failed and there were `minimum_calls`. It stays open for `timeout`, twice as long at every time that
@@ -20,6 +20,7 @@ class CircuitBreakerConfig(Config):
     for `rate_limit_persistence`.
     """
 
+    enabled: bool = True
     failure_threshold: int = Field(default=5, ge=1)
     success_threshold: int = Field(default=2, ge=1)
     timeout: float = Field(default=60.0, gt=0)

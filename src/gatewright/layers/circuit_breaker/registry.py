@@ -48,6 +48,20 @@ class CircuitBreakers:
         # Deployments made on demand come and go with their groups: the breakers go with them.
         self._guards: WeakValueDictionary[str, DeploymentBreaker] = WeakValueDictionary()
 
+    @property
+    def switches(self) -> tuple[bool, dict[str, bool]]:
+        """Whether breakers are on: for all, and for the providers that have a setting of their own."""
+        return self._config.enabled, {name: config.enabled for name, config in self._of_provider.items()}
+
+    @property
+    def are_on(self) -> bool:
+        """Whether there are any."""
+        return self._config.enabled or any(config.enabled for config in self._of_provider.values())
+
+    def watch(self, provider: str) -> bool:
+        """Whether the deployments of a provider have breakers."""
+        return self._config_of(provider).enabled
+
     def of(self, deployment: Deployment) -> DeploymentBreaker:
         """Give the breaker of `deployment`: routing's gate, and what its layer is made with."""
         guard = self._guards.get(deployment.id)

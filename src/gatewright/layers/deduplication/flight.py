@@ -26,14 +26,16 @@ class Flight:
 
     The first member leads: the upstream call is made, and paid, in its name. When the leader leaves, the member
     who came next leads. Beyond `max_chunks` nobody can join any more, and what all have read is dropped; whoever
-    feeds it waits while `has_room` is False, so it never holds more than `max_chunks` and one batch.
+    feeds it waits while `has_room` is False, so it never holds more than `max_chunks` and one batch. `journey` is
+    whatever flies it.
     """
 
-    __slots__ = ("_chunks", "_dropped", "_max_chunks", "_members", "error", "state")
+    __slots__ = ("_chunks", "_dropped", "_max_chunks", "_members", "error", "journey", "state")
 
     def __init__(self, max_chunks: int = 20_000) -> None:
         self.state: Literal["flying", "landed", "failed"] = "flying"
         self.error: BaseException | None = None
+        self.journey: Any = None
         self._chunks: list[Any] = []
         self._dropped = 0
         self._max_chunks = max_chunks

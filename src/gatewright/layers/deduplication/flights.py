@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from gatewright.layers.deduplication.flight import Departure, Flight, Member
 
@@ -31,8 +31,8 @@ class Flights:
         self._max_landed = max_landed
         self._max_landed_chunks = max_landed_chunks
         self._max_chunks = max_chunks
-        self._by_key: dict[bytes, Flight] = {}
-        self._landed: deque[tuple[float, bytes, Flight, int]] = deque()
+        self._by_key: dict[Hashable, Flight] = {}
+        self._landed: deque[tuple[float, Hashable, Flight, int]] = deque()
         self._landed_chunks = 0
 
     def __len__(self) -> int:
@@ -46,22 +46,23 @@ class Flights:
         """The chunks kept of landed flights."""
         return self._landed_chunks
 
-    def join(self, key: bytes, now: float) -> tuple[Flight, Member]:
+    def join(self, key: Hashable, now: float) -> tuple[Flight, Member]:
         """Come aboard the flight of this request; the member that is not `shared` has to make the upstream call."""
-        self.expire(now)
+        if self._landed and self._landed[0][0] <= now:
+            self.expire(now)
         flight = self._by_key.get(key)
         if flight is None or not flight.is_whole:
             flight = self._by_key[key] = Flight(self._max_chunks)
         return flight, flight.join()
 
-    def leave(self, key: bytes, flight: Flight, member: Member) -> Departure:
+    def leave(self, key: Hashable, flight: Flight, member: Member) -> Departure:
         """Let a member go; a flight that nobody is aboard any more is forgotten, unless it landed."""
         outcome = flight.leave(member)
         if outcome == "nobody_left" and flight.state == "flying":
             self._forget(key, flight)
         return outcome
 
-    def land(self, key: bytes, flight: Flight, now: float) -> None:
+    def land(self, key: Hashable, flight: Flight, now: float) -> None:
         """Say that a flight's answer is complete, and keep it for the window."""
         if flight.state != "flying":
             return
@@ -74,7 +75,7 @@ class Flights:
         while len(self._landed) > self._max_landed or self._landed_chunks > self._max_landed_chunks:
             self._forget_oldest()
 
-    def fail(self, key: bytes, flight: Flight, error: BaseException) -> None:
+    def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
         """Say that a flight failed; whoever is aboard gets the error, whoever comes next does not."""
         flight.fail(error)
         if flight.state == "failed":
@@ -90,6 +91,6 @@ class Flights:
         self._landed_chunks -= chunks
         self._forget(key, flight)
 
-    def _forget(self, key: bytes, flight: Flight) -> None:
+    def _forget(self, key: Hashable, flight: Flight) -> None:
         if self._by_key.get(key) is flight:
             del self._by_key[key]

@@ -1,0 +1,168 @@
+"""The awaiting side of a flight: what makes the upstream call, and those who wait aboard."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import msgspec
+
+from gatewright.errors import CallCancelled
+from gatewright.layers.deduplication.flight import Flight, Member
+from gatewright.layers.deduplication.relay import Relay
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+from gatewright.types.folding import chunks_of
+from gatewright.types.results import Answer, Embeddings
+
+__all__ = ["Board", "Journey", "WholeJourney", "known"]
+
+
+class Board(Protocol):
+    """What keeps the flights and hears of their ends."""
+
+    def landed(self, journey: Journey) -> None:
+        """Keep a flight that landed for the window."""
+        ...
+
+    def failed(self, journey: Journey, error: BaseException) -> None:
+        """Forget a flight that failed."""
+        ...
+
+    def left(self, journey: Journey, member: Member) -> bool:
+        """Let a member go; True where nobody is left of a flight that flies."""
+        ...
+
+
+class Journey:
+    """Who waits for what comes of a flight; its `relay` makes the upstream call."""
+
+    __slots__ = ("_answer", "_board", "_parts", "_waiting", "attempts", "call", "flight", "key", "relay")
+
+    relay: Relay[Any]
+
+    def __init__(self, board: Board, key: Any, flight: Flight, call: Call) -> None:
+        self._board = board
+        self._waiting: list[asyncio.Future[None]] = []
+        self._answer: Answer | Embeddings | None = None
+        self._parts: tuple[Any, ...] = ()
+        self.key = key
+        self.flight = flight
+        self.call = call
+        self.attempts = 1
+
+    async def reply(self, member: Member) -> Reply[Any, Any]:
+        """Give a member its own reply."""
+        raise NotImplementedError
+
+    def arrived(self, answer: Answer | Embeddings) -> None:
+        """Take the whole answer."""
+        self._answer = answer
+        # The lists are each caller's own: what one does to them is not to be seen by the others.
+        self._parts = tuple(answer.vectors if isinstance(answer, Embeddings) else answer.choices)
+        self._board.landed(self)
+        if self._waiting:
+            self.wake()
+
+    def ended(self, error: BaseException) -> None:
+        """Take the error with which the upstream call ended."""
+        self._board.failed(self, known(error))
+        self.wake()
+
+    def goes_on(self) -> bool:
+        """Whether somebody else wants what one was at who is being cancelled."""
+        if len(self.flight) > 1:
+            return True
+        # Nobody may come to a call that is being cancelled.
+        self.ended(CallCancelled("the call that was shared was cancelled"))
+        return False
+
+    def answer(self, member: Member) -> Any:
+        """Give the whole answer, or None; to those who share it, at no cost."""
+        answer = self._answer
+        if answer is None:
+            return None
+        cost = 0.0 if member.shared else answer.cost_usd
+        if isinstance(answer, Embeddings):
+            return msgspec.structs.replace(answer, vectors=list(self._parts), cost_usd=cost)
+        return msgspec.structs.replace(answer, choices=list(self._parts), cost_usd=cost)
+
+    def marked(self, reply: Reply[Any, Any], member: Member) -> Reply[Any, Any]:
+        """Say of a member's reply whether it is shared."""
+        reply.cached = member.shared
+        reply.attempts = 0 if member.shared else self.attempts
+        return reply
+
+    async def changed(self) -> None:
+        """Wait until the flight moves on, or a reader does."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(changed)
+        await changed
+
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        waiting, self._waiting = self._waiting, []
+        for changed in waiting:
+            if not changed.done():
+                changed.set_result(None)
+
+
+class WholeJourney(Journey):
+    """Brings one whole answer: in the task of its leader, and in one of its own once the leader has gone."""
+
+    __slots__ = ()
+
+    def __init__(self, board: Board, key: Any, flight: Flight, call: Call, proceed: Handler) -> None:
+        super().__init__(board, key, flight, call)
+        self.relay = Relay(self._fly(proceed), self.goes_on)
+
+    async def lead(self, member: Member) -> Reply[Any, Any]:
+        """Make the upstream call and give the leader its reply, as it came."""
+        try:
+            reply = await self.relay
+        finally:
+            self._board.left(self, member)
+        assert reply is not None
+        return reply
+
+    async def _fly(self, proceed: Handler) -> Reply[Any, Any]:
+        try:
+            reply = await proceed(self.call)
+            if not reply.is_whole:
+                reply = await _made_whole(reply)
+        except BaseException as error:
+            self.ended(error)
+            raise
+        self.attempts = reply.attempts
+        self.arrived(reply.partial())
+        if self.relay.is_handed_over:
+            async with reply:  # there is no leader who would read it
+                await reply.value()
+        return reply
+
+    async def reply(self, member: Member) -> Reply[Any, Any]:
+        """Wait for the answer, and give a reply of its own to one who came to it."""
+        try:
+            if self.flight.state == "flying":
+                await self.changed()
+            if self.flight.error is not None:
+                raise self.flight.error
+        finally:
+            if self._board.left(self, member) and (task := self.relay.task) is not None:
+                task.cancel()
+        answer = self.answer(member)
+        return self.marked(Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None), member)
+
+
+async def _made_whole(reply: Reply[Any, Any]) -> Reply[Any, Any]:
+    async with reply:
+        answer: Any = await reply.value()
+    whole = Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None)
+    whole.attempts = reply.attempts
+    return whole
+
+
+def known(error: BaseException) -> Exception:
+    """Give the error that those aboard get."""
+    return error if isinstance(error, Exception) else CallCancelled("the call that was shared was cancelled")
