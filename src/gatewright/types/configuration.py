@@ -79,11 +79,17 @@ def faults_of(
 ) -> list[tuple[tuple[int | str, ...], str]]:
     """Give each fault of a validation error: where it is, and what `explain` says of it."""
     faults = error.errors(include_url=False, include_input=False)
-    return [(fault["loc"], _worded(fault, cls, values, origins or {})) for fault in faults]
+    return [(_loc(fault), _worded(fault, cls, values, origins or {})) for fault in faults]
+
+
+def _loc(fault: ErrorDetails) -> tuple[int | str, ...]:
+    """Give where a fault is: a check of a setting may know it more exactly, as `at` within the setting."""
+    context = fault.get("ctx", {})
+    return (*(fault["loc"] or context.get("path", ())), *context.get("at", ()))
 
 
 def _worded(fault: ErrorDetails, cls: type[BaseModel], values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
-    loc = fault["loc"] or tuple(fault.get("ctx", {}).get("path", ()))
+    loc = _loc(fault)
     path = written_path(loc, origins) or cls.__name__
     if fault["type"] == "extra_forbidden":
         near = nearest(str(loc[-1]), _names_at(cls, loc[:-1]))

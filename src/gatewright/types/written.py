@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -10,9 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from gatewright.errors import ConfigurationError
-from gatewright.types.configuration import explain, mapping, nearest, written_path
+from gatewright.types.configuration import faults_of, mapping, nearest, written_path
 
-__all__ = ["Written", "read_written"]
+__all__ = ["Written", "read_file", "read_written"]
 
 MOST_VALUES = 100_000
 """More than anyone writes: aliases of aliases can make a small file as large as one likes."""
@@ -20,6 +21,7 @@ DEEPEST = 50
 """Levels of nesting."""
 
 Loc = tuple[str | int, ...]
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -113,8 +115,16 @@ class Written:
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            at = error.errors(include_url=False, include_input=False)[0]["loc"]
-            raise self._told(self._line_of((*self.loc, *at)), explain(error, cls, values)) from None
+            faults = faults_of(error, cls, values)
+            told = "; ".join(f"{self._source}:{self._line_of((*self.loc, *at))}: {one}" for at, one in faults)
+            raise ConfigurationError(told, param=written_path((*self.loc, *faults[0][0]), {})) from None
+
+    def placed(self, error: ConfigurationError) -> ConfigurationError:
+        """Give an error whose message begins with the keys of a part of this, `a.b[0]: …`, with file and line."""
+        keys, separator, _ = error.message.partition(": ")
+        steps = [int(place) if place else name for name, place in _STEP.findall(keys)] if separator else []
+        line = self._line_of((*self.loc, *steps))
+        return ConfigurationError(f"{self._source}:{line}: {error.message}", param=error.param)
 
     @property
     def kind(self) -> str:
@@ -135,6 +145,14 @@ class Written:
 
     def _told(self, line: int, message: str) -> ConfigurationError:
         return _fault(self._source, line, self.loc, message)
+
+
+def read_file(path: str | Path) -> Written:
+    """Read a YAML file; one that cannot be read is a `ConfigurationError`, as is one that is not YAML."""
+    try:
+        return read_written(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_written(text: str | bytes, source: str | Path) -> Written:

@@ -16,6 +16,6 @@ There are two kinds of rule (`rules.py`), and nothing else has to be known to ad
 asked first. What still fails goes to the gateway's `Repairer` (`repairing.py`), which may ask the model again; what
 fails after that is blocked.
 
-**Rules in YAML.** `written.py` reads a file so that each error names file, line and key; `Written.make(XConfig)` gives
-a checked configuration of it. A pack is a function of such a configuration that gives rules.
+**Rules in YAML.** `types/written.py` reads a file so that each error names file, line and key; `Written.read(XConfig)`
+gives a checked configuration of it. A source (`sources.py`) is a function of such a configuration that gives rules.
 """

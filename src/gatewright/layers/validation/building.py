@@ -12,7 +12,7 @@ from gatewright.layers.validation.levels import Severity, ValidationLevel
 from gatewright.layers.validation.registered import Registered
 from gatewright.layers.validation.rules import PatternRule, Rule
 from gatewright.layers.validation.sources import rules_of
-from gatewright.layers.validation.written import Written
+from gatewright.types.written import Written, read_file
 
 __all__ = ["DEFAULT_GUARDRAIL", "guardrails_of"]
 
@@ -24,7 +24,7 @@ def guardrails_of(config: ValidationConfig, level: ValidationLevel) -> list[Regi
     """Make the guardrails of a configuration and of its file; those without a level of their own have `level`."""
     made = list(_all(config.guardrails, level, "validation."))
     if config.file is not None:
-        made += _written(Written.read(config.file), level)
+        made += _written(read_file(config.file), level)
     names = [one.guardrail.name for one in made]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -33,14 +33,13 @@ def guardrails_of(config: ValidationConfig, level: ValidationLevel) -> list[Regi
 
 
 def _written(written: Written, level: ValidationLevel) -> list[Registered]:
-    config = written.make(ValidationConfig)
+    config = written.read(ValidationConfig)
     if config.file is not None:
-        raise written.error("file: a file of guardrails names no other", ["file"])
+        raise written.mapping()["file"].fault("a file of guardrails names no other")
     try:
         return list(_all(config.guardrails, level, ""))
     except ConfigurationError as error:
-        line = written.line_of(error.message.split(": ")[0])
-        raise ConfigurationError(f"{written.source}:{line}: {error.message}", param=error.param) from None
+        raise written.placed(error) from None
 
 
 def _all(configs: Sequence[GuardrailConfig], level: ValidationLevel, where: str) -> Iterator[Registered]:

@@ -13,6 +13,7 @@ from gatewright.layers.validation.automata import compiled
 from gatewright.layers.validation.config import RuleConfig
 from gatewright.layers.validation.findings import ValidationResult
 from gatewright.layers.validation.levels import Action, Severity, ValidationLevel
+from gatewright.layers.validation.output_types import rules_of_type
 from gatewright.layers.validation.panel import Panel
 from gatewright.layers.validation.rulebook import RuleBook
 from gatewright.layers.validation.rules import Context, PatternRule, Rule, Side
@@ -42,6 +43,7 @@ class Guardrail:
         self.sides = frozenset(sides)
         self.book = RuleBook(rules, settings)
         self._panel: tuple[str, Panel] | None = None
+        self._typed: dict[str, tuple[str, Panel]] = {}
 
     def at(self, level: ValidationLevel | str) -> Guardrail:
         """Give this guardrail at another level."""
@@ -140,7 +142,18 @@ class Guardrail:
         `json` or `incident`.
         """
         given = _context(context, output_type)
-        return await self.panel.validate(_text(output), given)
+        return await self._panel_for(given.output_type).validate(_text(output), given)
+
+    def _panel_for(self, output_type: str | None) -> Panel:
+        """Give this guardrail with the rules for outputs of a type."""
+        rules = rules_of_type(output_type) if output_type is not None else ()
+        if not rules or output_type is None:
+            return self.panel
+        known = self._typed.get(output_type)
+        if known is None or known[0] != self.version:
+            known = (self.version, Panel([self, Guardrail(self.name, rules, level=self.level)]))
+            self._typed[output_type] = known
+        return known[1]
 
     def validate(
         self, output: Any, context: Mapping[str, Any] | Context | None = None, output_type: str | None = None

@@ -49,7 +49,7 @@ class Panel:
         self._texts = [seat for seat in seats if not isinstance(seat.rule, PatternRule)]
         self._actions = [seat.action(located=True) for seat in self._patterns]
         self.scanner = Scanner([cast(PatternRule, seat.rule) for seat in self._patterns])
-        self.names = ",".join(guardrail.name for guardrail in guardrails)
+        self.names = ",".join(dict.fromkeys(guardrail.name for guardrail in guardrails))
         self.version = "+".join(guardrail.version for guardrail in guardrails)
         self.level = min((one.level for one in guardrails), key=list(ValidationLevel).index, default=None)
 
@@ -98,7 +98,7 @@ class Panel:
         findings: list[Finding] = []
         for seat in self._texts:
             if context.kind in cast(TextRule, seat.rule).kinds:
-                text, found = await self._ask(seat, text, context, place)
+                text, found = await self._ask(seat, text, context, place, placeholders)
                 findings += found
         text, found = self.scan(text, place, placeholders)
         return text, findings + found
@@ -109,7 +109,9 @@ class Panel:
         about = {"guardrail": self.names, "version": self.version, "output_type": context.output_type}
         return judged(findings, self.level or ValidationLevel.MODERATE, passed, about)
 
-    async def _ask(self, seat: Seat, text: str, context: Context, place: str) -> tuple[str, list[Finding]]:
+    async def _ask(
+        self, seat: Seat, text: str, context: Context, place: str, placeholders: Placeholders
+    ) -> tuple[str, list[Finding]]:
         rule = cast(TextRule, seat.rule)
         try:
             problems = list(await _problems(rule, text, context))
@@ -119,6 +121,7 @@ class Panel:
                 better = rule.repair(text, context)
                 if better is not None and not list(await _problems(rule, better, context)):
                     return better, [_mended(finding) for finding in findings]
+            text = _without(text, findings, placeholders)
         except Exception as error:  # noqa: BLE001 - a user's rule may raise anything, and none of it ends the call
             return text, [_raised(seat, error, place)]
         return text, findings
@@ -140,6 +143,16 @@ def _finding(seat: Seat, problem: Problem, place: str) -> Finding:
         end=problem.end,
         place=place,
     )
+
+
+def _without(text: str, findings: Sequence[Finding], placeholders: Placeholders) -> str:
+    """Give a text without the pieces of it that a rule of whole texts found."""
+    spans = [
+        (finding.start, finding.end, "REDACTED")
+        for finding in findings
+        if finding.start is not None and finding.end is not None and finding.action is not Action.WARN
+    ]
+    return Redactor(placeholders).redact(text, spans) if spans else text
 
 
 def _mended(finding: Finding) -> Finding:

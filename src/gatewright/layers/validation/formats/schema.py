@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from gatewright.errors import ConfigurationError, MissingExtra
 from gatewright.layers.validation.rules import Problem
+from gatewright.types.configuration import written_path
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -32,7 +33,8 @@ class JsonSchema:
         try:
             self._validator = _compiled(schema)
         except PydanticCustomError as error:
-            raise ConfigurationError(f"schema: expected {error.message()}", param="schema") from None
+            where = written_path(("schema", *(error.context or {}).get("at", ())), {})
+            raise ConfigurationError(f"{where}: expected {error.message()}", param=where) from None
 
     def problems(self, value: Any) -> list[Problem]:
         """Give what is wrong with `value`, at most `MOST_TOLD` of it."""
@@ -57,8 +59,7 @@ def _compiled(schema: dict[str, Any] | bool) -> jsonschema_rs.Validator:
             schema, offline=True, pattern_options=jsonschema_rs.RegexOptions(), mask="the value"
         )
     except jsonschema_rs.ValidationError as error:
-        told = f"a JSON Schema; {json_path(error.instance_path)}: {error.message}"
-        at = list(error.instance_path)
+        told, at = f"a JSON Schema: {error.message}", list(error.instance_path)
     except (ValueError, TypeError, RecursionError) as error:
         told, at = f"a JSON Schema: {error}", []
     raise PydanticCustomError("schema", "{told}", {"told": told, "at": at})
