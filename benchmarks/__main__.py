@@ -33,6 +33,7 @@ NAMES = (
     "cost_of_a_call",
     "guard_formats",
     "cache_hit",
+    "reports",
 )
 
 

@@ -7,10 +7,11 @@ Few values are kept as they are, many as the centroids of a t-digest (Dunning & 
 
 from __future__ import annotations
 
+import operator
 from array import array
 from collections.abc import Iterable, Sequence
 
-__all__ = ["merged", "quantiles"]
+__all__ = ["mean", "merged", "quantiles"]
 
 VALUES, CENTROIDS = b"V", b"C"
 MOST_VALUES = 24
@@ -48,6 +49,14 @@ def quantiles(sketches: Iterable[bytes], *shares: float) -> list[float]:
     digest = TDigest(200)
     digest.batch_update(means, weights or None)
     return [float(digest.quantile(share)) for share in shares]
+
+
+def mean(sketches: Iterable[bytes]) -> float:
+    """Give the mean of all values of the sketches; 0.0 where there are none."""
+    means, weights = _read(sketches)
+    if not weights:
+        return sum(means) / len(means) if means else 0.0
+    return sum(map(operator.mul, means, weights)) / sum(weights)
 
 
 def _read(sketches: Iterable[bytes]) -> tuple[array[float], array[int]]:
