@@ -226,6 +226,7 @@ class LiteLLMGateway(FlowControls):
             id=answer.id,
             created=answer.created,
             system_fingerprint=answer.system_fingerprint,
+            warnings=[*reply.warnings, *(warning for choice in choices for warning in choice.warnings)],
             raw=answer.raw,
         )
 
@@ -243,6 +244,7 @@ class LiteLLMGateway(FlowControls):
             cache_age=reply.cache_age,
             attempts=reply.attempts,
             deployment_id=vectors.deployment_id,
+            warnings=list(reply.warnings),
         )
 
     async def aclose(self) -> None:

@@ -115,7 +115,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
 class GuardTripped(Event, frozen=True, kw_only=True):
     """A guardrail's `rule` found something on the way in or out; `place` says where, never what.
 
-    `severity` and `action` (`block`, `redact`, `warn`, `repair`) are what the rule has for the level in force.
+    `severity` and `action` (`block`, `redact`, `warn`, `repair`) are what the rule has for the level in force;
+    `sent` is how many characters of a stream's text had gone out, None where it is no stream.
     """
 
     guardrail: str
@@ -124,6 +125,7 @@ class GuardTripped(Event, frozen=True, kw_only=True):
     action: str
     side: Literal["input", "output"]
     place: str = ""
+    sent: int | None = None
 
 
 class CallShared(Event, frozen=True, kw_only=True):

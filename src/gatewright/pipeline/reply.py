@@ -56,6 +56,7 @@ class Reply(Generic[C, V]):
         "limits",
         "on_failure",
         "outcome",
+        "warnings",
     )
 
     def __init__(self, source: AsyncGenerator[list[C], None] | None, fold: Fold[C, V] | None) -> None:
@@ -77,6 +78,7 @@ class Reply(Generic[C, V]):
         self.cache_status: CacheStatus | None = None
         self.cache_age: float | None = None
         self.limits: ProviderLimits | None = None
+        self.warnings: tuple[str, ...] = ()  # of guardrails, about the request
         # Words the error with which reading fails, given what was read until then.
         self.on_failure: Callable[[BaseException, V], BaseException] | None = None
 

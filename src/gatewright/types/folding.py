@@ -14,7 +14,7 @@ __all__ = ["AnswerFold", "chunks_of"]
 class _OpenChoice:
     """A choice that is still growing."""
 
-    __slots__ = ("audio", "extra", "finish_reason", "logprobs", "reasoning", "refusal", "text", "tools")
+    __slots__ = ("audio", "extra", "finish_reason", "logprobs", "reasoning", "refusal", "text", "tools", "warnings")
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -25,6 +25,7 @@ class _OpenChoice:
         self.logprobs: dict[str, Any] | None = None
         self.audio: dict[str, Any] | None = None
         self.extra: dict[str, Any] | None = None
+        self.warnings: tuple[str, ...] = ()
 
     def add_rare(self, chunk: Chunk) -> None:
         if chunk.reasoning:
@@ -39,6 +40,8 @@ class _OpenChoice:
             self.audio = _merged(self.audio, chunk.audio)
         if chunk.extra:
             self.extra = _merged(self.extra, chunk.extra)
+        if chunk.warnings:
+            self.warnings += chunk.warnings
 
     def _add_tool(self, delta: ToolCallDelta) -> None:
         tool = self.tools.setdefault(delta.index, [None, None, []])
@@ -61,6 +64,7 @@ class _OpenChoice:
             logprobs=self.logprobs,
             audio=self.audio,
             extra=self.extra,
+            warnings=self.warnings,
         )
 
 
@@ -114,7 +118,12 @@ class AnswerFold:
             choice = self._choices[chunk.index] = _OpenChoice()
         if chunk.text:
             choice.text.append(chunk.text)
-            if chunk.logprobs is None and chunk.finish_reason is None and chunk.reasoning is None:
+            if (
+                chunk.logprobs is None
+                and chunk.finish_reason is None
+                and chunk.reasoning is None
+                and not chunk.warnings
+            ):
                 return
         if chunk.finish_reason is not None:
             choice.finish_reason = chunk.finish_reason
@@ -162,6 +171,7 @@ def chunks_of(answer: Answer) -> Iterator[Chunk]:
             logprobs=choice.logprobs,
             audio=choice.audio,
             extra=choice.extra,
+            warnings=choice.warnings,
             usage=answer.usage if place == last else None,
             model=answer.model,
             id=answer.id,

@@ -21,7 +21,8 @@ class GenerateResponse(msgspec.Struct, kw_only=True):
 
     `text`, `finish_reason`, `tool_calls`, `reasoning` and `refusal` are the first choice's; with `n` above 1 all are
     in `choices`. `cost_usd` is None where the model's price is not known. `latency_ms` is from the call's entry to
-    its answer, queueing and retries included; `attempts` counts the requests made to providers for it.
+    its answer, queueing and retries included; `attempts` counts the requests made to providers for it. `warnings` are
+    what guardrails found in the request or the answer and let through, redacted or not.
     `cached` is an answer that was there or that somebody else's call brought; `cache_status` is what the response
     cache had (None without one), `cache_age` the seconds since it was kept there.
     """
@@ -42,6 +43,7 @@ class GenerateResponse(msgspec.Struct, kw_only=True):
     id: str | None = None
     created: int | None = None
     system_fingerprint: str | None = None
+    warnings: list[str] = []
     raw: Any = None
 
     @property
@@ -93,6 +95,7 @@ class EmbedResponse(msgspec.Struct, kw_only=True):
     cache_age: float | None = None
     attempts: int = 1
     deployment_id: str = ""
+    warnings: list[str] = []
 
     @property
     def dimensions(self) -> int:

@@ -63,6 +63,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     audio: dict[str, Any] | None = None
     extra: dict[str, Any] | None = None
     """What the provider's message has beside these, such as `thinking_blocks` or `annotations`."""
+    warnings: tuple[str, ...] = ()
+    """What guardrails found in it and let through, redacted or not."""
 
 
 class Answer(msgspec.Struct, kw_only=True):
@@ -103,6 +105,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     created: int | None = None
     system_fingerprint: str | None = None
+    warnings: tuple[str, ...] = ()
     raw: bytes | dict[str, Any] | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,16 @@ class Seat(NamedTuple):
     severity: Severity
     wanted: Action | None
 
+    @property
+    def located(self) -> bool:
+        """Whether the rule's findings are pieces of a text."""
+        return isinstance(self.rule, PatternRule) or bool(getattr(self.rule, "located", False))
+
+    @property
+    def repairs(self) -> bool:
+        """Whether it may give another text: those that do come first."""
+        return isinstance(self.rule, Repairable) and self.action(located=False) is Action.REPAIR
+
     def action(self, *, located: bool, severity: Severity | None = None) -> Action:
         """Say what is done about a finding."""
         return action_for(self.level, severity or self.severity, self.wanted, located=located)
@@ -43,10 +54,12 @@ class Seat(NamedTuple):
 class Panel:
     """Judges texts by all rules of its guardrails; where two of them have the same rule, by the stricter."""
 
-    def __init__(self, guardrails: Sequence[Guardrail]) -> None:
-        seats = _seats(guardrails)
+    def __init__(self, guardrails: Sequence[Guardrail], *, patterns: bool = True) -> None:
+        seats = [seat for seat in _seats(guardrails) if patterns or not isinstance(seat.rule, PatternRule)]
+        self._guardrails = guardrails
         self._patterns = [seat for seat in seats if isinstance(seat.rule, PatternRule)]
-        self._texts = [seat for seat in seats if not isinstance(seat.rule, PatternRule)]
+        texts = [seat for seat in seats if not isinstance(seat.rule, PatternRule)]
+        self._texts = sorted(texts, key=lambda seat: not seat.repairs)
         self._actions = [seat.action(located=True) for seat in self._patterns]
         self.scanner = Scanner([cast(PatternRule, seat.rule) for seat in self._patterns])
         self.names = ",".join(dict.fromkeys(guardrail.name for guardrail in guardrails))
@@ -58,11 +71,21 @@ class Panel:
         """Whether there are rules of texts as a whole, which may have to be awaited."""
         return bool(self._texts)
 
+    @functools.cached_property
+    def of_wholes(self) -> Panel:
+        """The same without its patterns."""
+        return Panel(self._guardrails, patterns=False)
+
+    @property
+    def lenient(self) -> bool:
+        """Whether nothing is ever held back, redacted or repaired."""
+        return self.level is ValidationLevel.LENIENT
+
     @property
     def holds_streams(self) -> bool:
         """Whether a stream is judged as a whole before anything of it goes out."""
-        final = (Action.BLOCK, Action.REPAIR)
-        return self.level is ValidationLevel.STRICT or any(seat.action(located=False) in final for seat in self._texts)
+        strict = self.level is ValidationLevel.STRICT
+        return strict or any(seat.action(located=seat.located) is not Action.WARN for seat in self._texts)
 
     def findings_of(self, hits: Iterable[Hit], place: str = "", offset: int = 0) -> list[Finding]:
         """Give the findings that hits are, `offset` characters further on in their text."""
@@ -88,20 +111,19 @@ class Panel:
         if not hits:
             return text, []
         findings = self.findings_of(hits, place)
-        spans = [(one.start or 0, one.end or 0, one.label) for one in findings if one.action is not Action.WARN]
-        return (Redactor(placeholders).redact(text, spans) if spans else text), findings
+        return _without(text, findings, placeholders), findings
 
     async def judge(
         self, text: str, context: Context, place: str, placeholders: Placeholders
     ) -> tuple[str, list[Finding]]:
-        """Judge a text by all rules; what a rule can repair itself is repaired."""
+        """Judge a text by all rules; what a rule can repair itself is repaired before the others see it."""
         findings: list[Finding] = []
         for seat in self._texts:
             if context.kind in cast(TextRule, seat.rule).kinds:
                 text, found = await self._ask(seat, text, context, place, placeholders)
                 findings += found
-        text, found = self.scan(text, place, placeholders)
-        return text, findings + found
+        findings += self.findings_of(self.scanner.find(text), place)
+        return _without(text, findings, placeholders), findings
 
     async def validate(self, text: str, context: Context, place: str = "") -> ValidationResult:
         """Judge a text and add up what was found."""
@@ -127,6 +149,16 @@ class Panel:
         return text, findings
 
 
+def _without(text: str, findings: Sequence[Finding], placeholders: Placeholders) -> str:
+    """Give a text with placeholders for what may not be read."""
+    spans = [
+        (one.start, one.end, one.label)
+        for one in findings
+        if one.start is not None and one.end is not None and one.action is not Action.WARN
+    ]
+    return Redactor(placeholders).redact(text, spans) if spans else text
+
+
 async def _problems(rule: TextRule, text: str, context: Context) -> Problems:
     problems = rule.judge(text, context)
     return await problems if inspect.isawaitable(problems) else problems
@@ -141,6 +173,7 @@ def _finding(seat: Seat, problem: Problem, place: str) -> Finding:
         guardrail=seat.guardrail,
         start=problem.start,
         end=problem.end,
+        label=problem.label,
         place=place,
     )
 

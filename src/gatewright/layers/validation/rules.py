@@ -75,6 +75,8 @@ class Problem(msgspec.Struct, frozen=True):
     end: int | None = None
     severity: Severity | None = None
     """Otherwise than the rule has it."""
+    label: str = "REDACTED"
+    """The word of the placeholder, where the piece is redacted."""
 
 
 Problems = Iterable[Problem]
@@ -85,7 +87,8 @@ class TextRule(Protocol):
     """Judges a text as a whole, at once or awaitably; no problems are a pass.
 
     `kinds` are the texts that it is for. A rule may also have `repair(text, context) -> str | None`, which gives a
-    better text where it can; it is asked where the finding's action is `repair`.
+    better text where it can; it is asked where the finding's action is `repair`. One whose problems are pieces of
+    the text says so by `located = True`: it can redact, and so it holds streams back too.
     """
 
     id: str

@@ -1,0 +1,55 @@
+"""Guarding: what may go into a gateway, and what may come out; there only if it is on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatewright.errors import ConfigurationError
+from gatewright.gateway.config import GatewayConfig
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.events import Events
+from gatewright.pipeline.layer import Layer
+
+if TYPE_CHECKING:
+    from gatewright.layers.validation.manager import ValidationManager
+
+__all__ = ["Guarding"]
+
+
+class Guarding:
+    """The guardrails of one gateway, and the layers that ask them."""
+
+    def __init__(self, config: GatewayConfig, events: Events) -> None:
+        self._events = events
+        self._config = config
+        self.manager: ValidationManager | None = None
+        if config.enable_validation:
+            from gatewright.layers.validation.manager import ValidationManager
+
+            self.manager = ValidationManager(config.validation, level=config.validation_level)
+
+    def version(self, call: Call) -> str:
+        """Give the version of the guards that a call's answer passes: answers are kept apart by it."""
+        return "" if self.manager is None else self.manager.policy_version
+
+    def input_layers(self) -> list[Layer]:
+        """Give the layer that judges what is asked, which stands outside of the cache."""
+        if self.manager is None:
+            return []
+        from gatewright.layers.validation.input_layer import InputGuardLayer
+
+        return [InputGuardLayer(self.manager, self._events)]
+
+    def output_layers(self) -> list[Layer]:
+        """Give the layer that judges what is answered, which stands inside of everything that shares answers."""
+        if self.manager is None:
+            return []
+        from gatewright.layers.validation.output_layer import OutputGuardLayer
+
+        return [OutputGuardLayer(self.manager, self._events)]
+
+    def known_manager(self) -> ValidationManager:
+        """Give the guardrails, or the error that says how they are switched on."""
+        if self.manager is None:
+            raise ConfigurationError("enable_validation: it is off, so there are no guardrails: set it to True")
+        return self.manager
