@@ -12,6 +12,7 @@ from gatewright.gateway.caching import Caching
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
+from gatewright.gateway.guarding import Guarding
 from gatewright.gateway.naming import check_names
 from gatewright.health.probes import probe_of
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
@@ -55,7 +56,10 @@ class Assembly:
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
-        self.caching = Caching(config, clock=clock, events=events, table=lambda: self.table)
+        self.guarding = Guarding(config, clock=clock, events=events)
+        self.caching = Caching(
+            config, clock=clock, events=events, table=lambda: self.table, policy=self.guarding.version
+        )
         self.flow = Flow(
             config,
             clock=clock,
@@ -94,7 +98,15 @@ class Assembly:
         """Make the stacks, anew where a part was switched on while the gateway lives."""
         self._attempts.clear()
         self.handle = stack(
-            [*self._outer, *self.caching.layers(), *self.flow.call_layers(), *self._inner], self._router
+            [
+                *self._outer,
+                *self.guarding.input_layers(),
+                *self.caching.layers(),
+                *self.flow.call_layers(),
+                *self.guarding.output_layers(),
+                *self._inner,
+            ],
+            self._router,
         )
         for watch in (self._checks, self.flow.sharing):
             if watch is not None:

@@ -26,6 +26,8 @@ from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.routing.retries import RetryConfig
 from gatewright.layers.routing.strategies import StrategyName
+from gatewright.layers.validation.config import ValidationConfig
+from gatewright.layers.validation.levels import ValidationLevel
 from gatewright.llmops.config import RecordsConfig
 from gatewright.types.configuration import Config, is_secret, mapping
 from gatewright.types.deployment import Lane
@@ -126,7 +128,8 @@ class GatewayConfig(Config):
     have to show. `fallbacks` maps a model to the models asked instead; a plain list holds for every model.
     `data_dir` is where records are kept, `database_url` the PostgreSQL that has them instead. Answers are cached where
     `enable_caching` says so or a `cache` is given (one of your own, or where to keep it), for `cache_ttl` seconds or
-    the cache's own `default_ttl`.
+    the cache's own `default_ttl`. Guardrails hold where `enable_validation` says so or `validation` is given; those
+    that have no level of their own are as strict as `validation_level`.
     """
 
     model_list: list[ModelEntry] = []
@@ -157,6 +160,9 @@ class GatewayConfig(Config):
     enable_caching: bool | None = None
     cache_ttl: float | None = Field(default=None, gt=0, le=MAX_TTL)
     cache: CacheSetting = None
+    enable_validation: bool | None = None
+    validation_level: ValidationLevel = ValidationLevel.MODERATE
+    validation: ValidationConfig | None = None
     health: HealthConfig = HealthConfig()
     health_checks: ActiveCheckConfig = ActiveCheckConfig()
     redis_url: SecretStr | None = None
@@ -187,6 +193,12 @@ class GatewayConfig(Config):
         """Leave out keys that are None: `api_keys={"openai": os.environ.get(…)}` is common."""
         given = mapping(values)
         return values if given is None else {name: key for name, key in given.items() if key}
+
+    @field_validator("validation_level", mode="before")
+    @classmethod
+    def _level(cls, value: Any) -> Any:
+        """Take `STRICT` for `strict`."""
+        return value.lower() if isinstance(value, str) else value
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:

@@ -14,6 +14,7 @@ from gatewright.errors import GatewayError
 from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.controls import FlowControls
+from gatewright.gateway.guard_controls import GuardControls
 from gatewright.gateway.home import HomeLoop
 from gatewright.gateway.requests import CallMaker
 from gatewright.gateway.streams import GenerateStream
@@ -33,7 +34,7 @@ __all__ = ["LiteLLMGateway"]
 T = TypeVar("T")
 
 
-class LiteLLMGateway(FlowControls):
+class LiteLLMGateway(FlowControls, GuardControls):
     """Generates, embeds and streams with the models of its configuration; without one, of the environment.
 
     Safe to use from many threads and many event loops at once. Close it, or use it in `with` or `async with`, to

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatewright.clock import Clock
 from gatewright.errors import ConfigurationError
 from gatewright.gateway.config import GatewayConfig
+from gatewright.layers.validation.config import ValidationConfig
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Layer
@@ -19,11 +21,13 @@ __all__ = ["Guarding"]
 class Guarding:
     """The guardrails of one gateway, and the layers that ask them."""
 
-    def __init__(self, config: GatewayConfig, events: Events) -> None:
+    def __init__(self, config: GatewayConfig, *, clock: Clock, events: Events) -> None:
         self._events = events
-        self._config = config
+        self._clock = clock
+        self._repair = (config.validation or ValidationConfig()).repair
         self.manager: ValidationManager | None = None
-        if config.enable_validation:
+        enabled = config.enable_validation
+        if config.validation is not None if enabled is None else enabled:
             from gatewright.layers.validation.manager import ValidationManager
 
             self.manager = ValidationManager(config.validation, level=config.validation_level)
@@ -45,8 +49,10 @@ class Guarding:
         if self.manager is None:
             return []
         from gatewright.layers.validation.output_layer import OutputGuardLayer
+        from gatewright.layers.validation.reasking import Reasking
 
-        return [OutputGuardLayer(self.manager, self._events)]
+        repairer = Reasking(self._repair, self._clock, self.manager.wanted)
+        return [OutputGuardLayer(self.manager, self._events, repairer)]
 
     def known_manager(self) -> ValidationManager:
         """Give the guardrails, or the error that says how they are switched on."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 from pydantic import Field, field_validator
 
 from gatewright.layers.validation.levels import Action, Severity, ValidationLevel
+from gatewright.layers.validation.reasking import ReaskingConfig
 from gatewright.layers.validation.rules import Side
 from gatewright.types.configuration import Config
 
@@ -70,10 +71,9 @@ class GuardrailConfig(Config):
 class ValidationConfig(Config):
     """The guardrails beside the default one (or in its place, where one is named `default`), in code or in a file.
 
-    `file` is a YAML file of the same settings. `max_repairs` is how often the model is asked again for an answer that
-    failed; 0 is never.
+    `file` is a YAML file of the same settings. `repair` is how often a model is asked again for an answer that failed.
     """
 
     file: str | None = None
     guardrails: list[GuardrailConfig] = []
-    max_repairs: int = Field(default=2, ge=0, le=10)
+    repair: ReaskingConfig = ReaskingConfig()

@@ -10,7 +10,7 @@ from typing import Any
 from gatewright.errors import ConfigurationError
 from gatewright.layers.validation.building import guardrails_of
 from gatewright.layers.validation.config import ValidationConfig
-from gatewright.layers.validation.findings import ValidationResult
+from gatewright.layers.validation.findings import Finding, ValidationResult
 from gatewright.layers.validation.guardrail import Guardrail
 from gatewright.layers.validation.levels import ValidationLevel
 from gatewright.layers.validation.panel import Panel
@@ -124,6 +124,14 @@ class ValidationManager:
             self.policy_version = blake2b(repr(parts).encode(), digest_size=8).hexdigest()
             for key in list(stale)[:64]:  # made here, where someone changes something, rather than in a call
                 self._seat(key)
+
+    def wanted(self, finding: Finding) -> str:
+        """Say what a text has to be like, where the rule of a finding can tell."""
+        registered = self._registered.get(finding.guardrail)
+        rules = [] if registered is None else registered.guardrail.rules
+        rule = next((one for one in rules if one.id == finding.rule), None)
+        tell = getattr(rule, "wanted", None)
+        return "" if tell is None else tell()
 
     async def validate_async(
         self, output: Any, context: Mapping[str, Any] | Context | None = None, output_type: str | None = None

@@ -60,18 +60,24 @@ class OutputGuardLayer:
         placeholders = _placeholders_after(call)
 
         async def judge(one: Answer) -> tuple[Answer, list[Finding]]:
-            return await judge_answer(panel, call, one, placeholders)
+            judgement = await judge_answer(panel, call, one, placeholders)
+            tell(self._events, call, "output", judgement[1], 0 if call.stream else None)
+            return judgement
 
         passed, findings = await judge(answer)
         if not findings:
             return reply if reply.is_whole else _like(reply, Reply.whole(answer, chunks_of))
-        tell(self._events, call, "output", findings, 0 if call.stream else None)
+        attempts = 0
         if self._repairer is not None and _is_to_be_repaired(findings):
-            passed, findings = await self._repairer(call, proceed, answer, findings, judge)
+            passed, findings, attempts = await self._repairer(call, proceed, answer, findings, judge)
         if any(finding.fatal for finding in findings):
             error = failed(call, findings, passed)
-            return _like(reply, Reply(_raising(error), _Held(passed)))
-        return _like(reply, Reply.whole(passed, chunks_of))
+            ending: Reply[Chunk, Answer] = Reply(_raising(error), _Held(passed))
+        else:
+            ending = Reply.whole(passed, chunks_of)
+        ending = _like(reply, ending)
+        ending.attempts += attempts
+        return ending
 
     async def _released(
         self, panel: Panel, call: Call, reply: Reply[Chunk, Answer], fold: _GuardedFold
