@@ -150,35 +150,6 @@ class Panel:
 
 
 def _without(text: str, findings: Sequence[Finding], placeholders: Placeholders) -> str:
-    """Give a text with placeholders for what may not be read."""
-    spans = [
-        (one.start, one.end, one.label)
-        for one in findings
-        if one.start is not None and one.end is not None and one.action is not Action.WARN
-    ]
-    return Redactor(placeholders).redact(text, spans) if spans else text
-
-
-async def _problems(rule: TextRule, text: str, context: Context) -> Problems:
-    problems = rule.judge(text, context)
-    return await problems if inspect.isawaitable(problems) else problems
-
-
-def _finding(seat: Seat, problem: Problem, place: str) -> Finding:
-    return Finding(
-        rule=seat.rule.id,
-        message=problem.message,
-        severity=problem.severity or seat.severity,
-        action=seat.action(located=problem.start is not None, severity=problem.severity),
-        guardrail=seat.guardrail,
-        start=problem.start,
-        end=problem.end,
-        label=problem.label,
-        place=place,
-    )
-
-
-def _without(text: str, findings: Sequence[Finding], placeholders: Placeholders) -> str:
     """Give a text without the pieces of it that a rule of whole texts found."""
     spans = [
         (finding.start, finding.end, "REDACTED")
