@@ -120,7 +120,7 @@ class Panel:
         findings: list[Finding] = []
         for seat in self._texts:
             if context.kind in cast(TextRule, seat.rule).kinds:
-                text, found = await self._ask(seat, text, context, place, placeholders)
+                text, found = await self._ask(seat, text, context, place)
                 findings += found
         findings += self.findings_of(self.scanner.find(text), place)
         return _without(text, findings, placeholders), findings
@@ -131,9 +131,7 @@ class Panel:
         about = {"guardrail": self.names, "version": self.version, "output_type": context.output_type}
         return judged(findings, self.level or ValidationLevel.MODERATE, passed, about)
 
-    async def _ask(
-        self, seat: Seat, text: str, context: Context, place: str, placeholders: Placeholders
-    ) -> tuple[str, list[Finding]]:
+    async def _ask(self, seat: Seat, text: str, context: Context, place: str) -> tuple[str, list[Finding]]:
         rule = cast(TextRule, seat.rule)
         try:
             problems = list(await _problems(rule, text, context))
@@ -143,20 +141,38 @@ class Panel:
                 better = rule.repair(text, context)
                 if better is not None and not list(await _problems(rule, better, context)):
                     return better, [_mended(finding) for finding in findings]
-            text = _without(text, findings, placeholders)
         except Exception as error:  # noqa: BLE001 - a user's rule may raise anything, and none of it ends the call
             return text, [_raised(seat, error, place)]
         return text, findings
 
 
 def _without(text: str, findings: Sequence[Finding], placeholders: Placeholders) -> str:
-    """Give a text without the pieces of it that a rule of whole texts found."""
+    """Give a text with placeholders for what may not be read."""
     spans = [
-        (finding.start, finding.end, "REDACTED")
-        for finding in findings
-        if finding.start is not None and finding.end is not None and finding.action is not Action.WARN
+        (one.start, one.end, one.label)
+        for one in findings
+        if one.start is not None and one.end is not None and one.action is not Action.WARN
     ]
     return Redactor(placeholders).redact(text, spans) if spans else text
+
+
+async def _problems(rule: TextRule, text: str, context: Context) -> Problems:
+    problems = rule.judge(text, context)
+    return await problems if inspect.isawaitable(problems) else problems
+
+
+def _finding(seat: Seat, problem: Problem, place: str) -> Finding:
+    return Finding(
+        rule=seat.rule.id,
+        message=problem.message,
+        severity=problem.severity or seat.severity,
+        action=seat.action(located=problem.start is not None, severity=problem.severity),
+        guardrail=seat.guardrail,
+        start=problem.start,
+        end=problem.end,
+        label=problem.label,
+        place=place,
+    )
 
 
 def _mended(finding: Finding) -> Finding:
