@@ -159,16 +159,16 @@ class Guardrail:
         self, output: Any, context: Mapping[str, Any] | Context | None = None, output_type: str | None = None
     ) -> ValidationResult:
         """Do what `validate_async` does; where a rule has to await, not from a running event loop."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.validate_async(output, context, output_type))
         work = self.validate_async(output, context, output_type)
         try:
             work.send(None)
         except StopIteration as done:
             return cast(ValidationResult, done.value)
         work.close()
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(self.validate_async(output, context, output_type))
         raise BlockingCallRefused("validate: one of the rules awaits: use validate_async on an event loop")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from gatewright.errors import StreamInterrupted, ValidationFailed
 from gatewright.layers.validation.answers import judge_answer
 from gatewright.layers.validation.findings import Finding
+from gatewright.layers.validation.formats.response import asks_for_form
 from gatewright.layers.validation.levels import Action
 from gatewright.layers.validation.manager import ValidationManager
 from gatewright.layers.validation.panel import Panel
@@ -47,6 +48,8 @@ class OutputGuardLayer:
         panel = self._manager.panel("output", call.caller.tenant_id, request.model, route_of(request))
         if panel is None:
             return await proceed(call)
+        if "response_format" in request.params and asks_for_form(request):
+            panel = panel.of_forms
         reply = await proceed(call)
         if reply.is_whole or panel.holds_streams:
             return await self._whole(panel, call, proceed, reply)

@@ -76,6 +76,15 @@ class Panel:
         """The same without its patterns."""
         return Panel(self._guardrails, patterns=False)
 
+    @functools.cached_property
+    def of_forms(self) -> Panel:
+        """The same, and the form that a request asks for."""
+        from gatewright.layers.validation.formats.response import ResponseFormatRule
+        from gatewright.layers.validation.guardrail import Guardrail
+
+        level = self.level or ValidationLevel.MODERATE
+        return Panel([*self._guardrails, Guardrail(self.names, [ResponseFormatRule()], level=level)])
+
     @property
     def lenient(self) -> bool:
         """Whether nothing is ever held back, redacted or repaired."""
