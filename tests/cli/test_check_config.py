@@ -17,7 +17,7 @@ def test_a_litellm_file(run: Run) -> None:
     for part in ("Understood", "Ignored", "Deployments", "Models named elsewhere", "Warnings"):
         assert part in done.stdout
     assert "router_settings.num_retries\tmax_retries: 3\n" in done.stdout
-    assert "litellm_settings.cache\tcaching is not built yet\n" in done.stdout
+    assert "litellm_settings.cache\tenable_caching: true\n" in done.stdout
     assert "gpt-4o\topenai/gpt-4o\tdirect\thttps://api.openai.com/v1\tOPENAI_API_KEY\t2.50\t10.00\n" in done.stdout
     assert "can be used: 6 deployments, 3 warnings, 0 errors" in done.stdout
     assert "zq9" not in done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -297,3 +298,64 @@ def test_blocking_callers_in_many_threads(gateway_of: Any, upstream: Any) -> Non
         gateway.generate("hello")
         assert all(answer.cached for answer in pool.map(gateway.generate, ["hello"] * 64))
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "settings"),
+    [
+        ({"type": "local", "ttl": 60}, {"backend": "memory", "default_ttl": 60}),
+        ({"ttl": 60, "supported_call_types": ["acompletion"], "mode": "default_on"}, {"backend": "memory"}),
+        ({"type": "redis", "url": "redis://a/1"}, {"backend": "redis"}),
+        ({"type": "redis", "host": "h", "port": "6380", "password": "os.environ/THE_WORD"}, {"backend": "redis"}),
+        ({"type": "redis", "host": "h", "ssl": True, "namespace": "n"}, {"redis_namespace": "n"}),
+        ({"type": "disk", "disk_cache_dir": "/tmp/x"}, {"backend": "file", "path": "/tmp/x/cache.sqlite3"}),
+    ],
+)
+def test_litellms_file_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("THE_WORD", "p@ss/word")
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"litellm_settings": {"cache": True, "cache_params": params}}))
+    config = GatewayConfig.from_yaml(file)
+    assert config.enable_caching is True
+    assert isinstance(config.cache, CacheConfig)
+    assert {name: getattr(config.cache, name) for name in settings} == settings
+    if "password" in params:
+        assert config.cache.redis_url is not None
+        assert config.cache.redis_url.get_secret_value() == "redis://:p%40ss%2Fword@h:6380/0"
+        assert "p%40ss" not in repr(config)
+    if params.get("ssl"):
+        assert config.cache.redis_url is not None
+        assert config.cache.redis_url.get_secret_value() == "rediss://h:6379/0"
+
+
+def test_a_redis_of_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"litellm_settings": {"cache": True, "cache_params": {"type": "redis"}}}))
+    for name in ("REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    config = GatewayConfig.from_yaml(file)
+    assert isinstance(config.cache, CacheConfig)
+    assert config.cache.backend == "memory"
+    monkeypatch.setenv("REDIS_HOST", "h")
+    monkeypatch.setenv("REDIS_PORT", "6380")
+    config = GatewayConfig.from_yaml(file)
+    assert isinstance(config.cache, CacheConfig)
+    assert config.cache.redis_url is not None
+    assert config.cache.redis_url.get_secret_value() == "redis://h:6380/0"
+
+
+def test_what_litellm_has_and_is_not_here_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"litellm_settings": {"cache": True, "cache_params": {"type": "qdrant-semantic"}}}))
+    with pytest.raises(ConfigurationError, match=r"litellm_settings.cache_params.backend: expected 'memory', 'file'"):
+        GatewayConfig.from_yaml(file)
+
+
+def test_our_own_words_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("enable_caching: true\ncache_ttl: 60\ncache: {backend: memory, stale_if_error: 600}\n")
+    config = GatewayConfig.from_yaml(file)
+    assert isinstance(config.cache, CacheConfig)
+    assert (config.cache_ttl, config.cache.stale_if_error) == (60, 600)

@@ -151,11 +151,11 @@ class TestWhatIsNotUnderstood:
         assert caplog.messages == [f"{file}: {path} is unknown: {note}"]
 
     def test_what_has_no_part_is_warned_of_in_one_line(self, write, caplog: pytest.LogCaptureFixture) -> None:
-        file = write("litellm_settings: {cache: true, callbacks: [x]}")
+        file = write("litellm_settings: {telemetry: true, callbacks: [x]}")
         with caplog.at_level(logging.WARNING, "gatewright.config"):
             GatewayConfig.from_yaml(file)
         (message,) = caplog.messages
-        assert "litellm_settings.cache, litellm_settings.callbacks" in message
+        assert "litellm_settings.telemetry, litellm_settings.callbacks" in message
 
     def test_findings_are_in_the_files_order(self, write) -> None:
         path = write("timeout: 3\nrouter_settings: {num_retries: 1}\nlitellm_settings: {drop_params: true}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from gatewright.types.responses import EmbedResponse, GenerateResponse
+from gatewright.types.responses import CacheStatus, EmbedResponse, GenerateResponse
 
-__all__ = ["EVENT_STREAM", "JSON", "Headers", "answer_headers", "header", "source_headers"]
+__all__ = ["EVENT_STREAM", "JSON", "Headers", "answer_headers", "cache_headers", "header", "source_headers"]
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -38,9 +38,16 @@ def source_headers(request_id: str, provider: str, deployment_id: str, attempts:
     ]
 
 
+def cache_headers(status: CacheStatus | None, age: float | None) -> Headers:
+    """Say what the response cache had, and for how many seconds; nothing where there is none."""
+    headers = [] if status is None else [header("x-gatewright-cache", status)]
+    return headers if age is None else [*headers, header("age", int(age))]
+
+
 def answer_headers(response: GenerateResponse | EmbedResponse) -> Headers:
     """Say the same of a whole answer, and what it cost in US dollars where that is known."""
     headers = source_headers(response.request_id, response.provider, response.deployment_id, response.attempts)
+    headers += cache_headers(response.cache_status, response.cache_age)
     if response.cost_usd is not None:
         headers.append(header("x-gatewright-cost-usd", f"{response.cost_usd:.10f}".rstrip("0").rstrip(".") or "0"))
     return headers

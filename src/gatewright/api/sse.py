@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatewright.api.events import StreamEvents
 from gatewright.api.exchange import Exchange
-from gatewright.api.headers import source_headers
+from gatewright.api.headers import cache_headers, source_headers
 from gatewright.gateway.streams import GenerateStream
 from gatewright.types.results import Answer, Chunk
 from gatewright.types.usage import NO_USAGE
@@ -22,7 +22,7 @@ async def send_stream(
         answer = stream.so_far or Answer(choices=(), model="", provider="")
         events = events_of(first, answer, stream.request_id, usage=usage)
         source = source_headers(stream.request_id, answer.provider, answer.deployment_id, stream.attempts)
-        await exchange.begin_stream(source)
+        await exchange.begin_stream([*source, *cache_headers(stream.cache_status, stream.cache_age)])
         following: Chunk | None = first
         while following is not None:
             await exchange.write(events.written(_with_ready(following, stream)))

@@ -107,8 +107,15 @@ class ModelEntry(Config):
 
 
 def _own_cache(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-    """Take a cache as it is; anything else says where to keep one."""
-    return value if isinstance(value, CacheMechanism) else read(value)
+    """Take a cache as it is; anything else says where to keep one, in the words of here or in LiteLLM's."""
+    if isinstance(value, CacheMechanism):
+        return value
+    given = mapping(value)
+    if given is not None and "type" in given:
+        from gatewright.gateway.litellm_cache import cache_settings
+
+        value = cache_settings(given)
+    return read(value)
 
 
 if TYPE_CHECKING:

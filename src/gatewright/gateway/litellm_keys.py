@@ -53,6 +53,11 @@ def _targets(value: Any) -> Any:
     return {alias: (mapping(one) or {}).get("model", one) for alias, one in cast("Mapping[str, Any]", value).items()}
 
 
+def _litellms_cache(value: Any) -> Any:
+    """Have it known for LiteLLM's: without a type it is in memory."""
+    return {"type": "local", **cast("Mapping[str, Any]", value)} if isinstance(value, Mapping) else value
+
+
 _FALLBACKS: dict[str, Translation] = {
     "fallbacks": ("fallbacks", merged_maps),
     "default_fallbacks": ("default_fallbacks", _same),
@@ -67,6 +72,7 @@ ROUTER: dict[str, Translation] = {
     "timeout": ("timeout", _same),
     "model_group_alias": ("aliases", _targets),
     "redis_url": ("redis_url", _same),
+    "cache_responses": ("enable_caching", _same),
 }
 LITELLM: dict[str, Translation] = {
     **_FALLBACKS,
@@ -74,6 +80,8 @@ LITELLM: dict[str, Translation] = {
     "request_timeout": ("timeout", _same),
     "drop_params": ("drop_params", _same),
     "model_alias_map": ("aliases", _same),
+    "cache": ("enable_caching", _same),
+    "cache_params": ("cache", _litellms_cache),
 }
 GENERAL: dict[str, Translation] = {
     "master_key": ("master_key", _same),
@@ -110,8 +118,8 @@ _REASONS: dict[str, str] = {
         custom_prometheus_metadata_labels custom_prometheus_tags require_auth_for_metrics_endpoint
         disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
         enable_end_user_cost_tracking_prometheus_only""",
-    "caching is not built yet": """cache cache_params caching caching_with_models cache_responses cache_kwargs
-        caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
+    "the response cache is set by cache and cache_params, its time by their ttl": """caching caching_with_models
+        cache_kwargs caching_groups default_in_memory_ttl default_redis_ttl default_redis_batch_cache_expiry
         enable_caching_on_provider_specific_optional_params enable_redis_auth_cache""",
     "set redis_url: it says all of it": """redis_host redis_port redis_password redis_db coordination_redis
         force_redis_hash_tag_grouping use_redis_transaction_buffer use_shared_health_check""",

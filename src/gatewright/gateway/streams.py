@@ -17,7 +17,7 @@ from gatewright.gateway.submission import LoopEnded, Submission
 from gatewright.gateway.under_way import Reader
 from gatewright.pipeline.reply import Reply
 from gatewright.pipeline.settling import keep_settling
-from gatewright.types.responses import GenerateResponse
+from gatewright.types.responses import CacheStatus, GenerateResponse
 from gatewright.types.results import Answer, Chunk, ToolCall
 from gatewright.types.usage import Usage
 
@@ -68,6 +68,16 @@ class GenerateStream:
     def attempts(self) -> int:
         """How many requests were made to providers for it, as far as is known here."""
         return self._reply.attempts if self._reply is not None else 1
+
+    @property
+    def cache_status(self) -> CacheStatus | None:
+        """What the response cache had, as far as is known here; None before the first read."""
+        return self._reply.cache_status if self._reply is not None else None
+
+    @property
+    def cache_age(self) -> float | None:
+        """The seconds since the answer was kept in the response cache; None where it is not from there."""
+        return self._reply.cache_age if self._reply is not None else None
 
     @property
     def usage(self) -> Usage | None:
