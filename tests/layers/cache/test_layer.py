@@ -68,6 +68,7 @@ def text_of(reply: Reply[Any, Any]) -> str:
     return reply.outcome.value.choices[0].text
 
 
+WELL = Choice(text="a", finish_reason="stop")
 TOOL = ToolCall(id="1", name="f", arguments="{}")
 
 
@@ -83,13 +84,13 @@ TOOL = ToolCall(id="1", name="f", arguments="{}")
         (answer("", "tool_calls", tool_calls=(TOOL,)), {}, True),
         (answer("", refusal="No."), {}, True),
         (Answer(choices=[], **CONTEXT), {}, False),
-        (Answer(choices=[Choice(text="a", finish_reason="stop"), Choice(text="b", finish_reason="length")], **CONTEXT), {"n": 2}, False),
+        (Answer(choices=[WELL, Choice(text="b", finish_reason="length")], **CONTEXT), {"n": 2}, False),
         (answer('{"a": 1}'), {"response_format": {"type": "json_object"}}, True),
         (answer('{"a": 1'), {"response_format": {"type": "json_object"}}, False),
         (answer("prose"), {"response_format": {"type": "json_schema", "json_schema": {}}}, False),
         (answer("prose"), {"response_format": {"type": "text"}}, True),
         (answer("x" * 5_000), {}, False),
-        (Answer(choices=[Choice(text="a", finish_reason="stop")], raw={"object": object()}, **CONTEXT), {}, False),
+        (Answer(choices=[WELL], raw={"object": object()}, **CONTEXT), {}, False),
     ],
 )  # fmt: skip
 async def test_only_whole_and_good_answers_are_kept(given: Answer, params: dict[str, Any], kept: bool) -> None:
