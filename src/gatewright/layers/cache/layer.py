@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from gatewright.clock import Clock
 from gatewright.errors import GatewayError
 from gatewright.layers.cache.answers import KeptAnswer, answer_of, kept_answer
@@ -134,7 +136,8 @@ class CacheLayer:
 
     async def _ask(self, asked: Asked, digest: bytes, proceed: Handler, status: CacheStatus) -> Reply[Any, Any]:
         began = self._clock.now()
-        reply = _marked(await proceed(asked.call.replace(fingerprint=digest)), status)
+        call = asked.call.replace(fingerprint=digest)
+        reply = _marked(await proceed(_fresh(call) if asked.wishes.no_cache else call), status)
         # What somebody else's call answered is kept by that call.
         if not (asked.wishes.no_store or asked.call.stream or reply.cached):
             reply.when_settled(lambda outcome: self._keeper.settled(asked, self._clock.now() - began, outcome))
@@ -147,6 +150,13 @@ class CacheLayer:
         if found.is_whole and self._events.hears(CacheHit):
             self._tell(call, found.tier, found.age, found.saved_usd, found.saved_seconds)
         return await found.completed(proceed)
+
+
+def _fresh(call: Call) -> Call:
+    """Have a call that wants no answer of before share none of a moment ago either, unless it says so."""
+    if call.options.deduplicate is not None:
+        return call
+    return call.replace(options=msgspec.structs.replace(call.options, deduplicate=False))
 
 
 def _marked(reply: Reply[Any, Any], status: CacheStatus) -> Reply[Any, Any]:
