@@ -43,6 +43,8 @@ async def main(task):
 
     calls = []
     await store.open()
+    print("ready", flush=True)
+    task["start"] = float(await asyncio.to_thread(sys.stdin.readline))
     await asyncio.sleep(max(0.0, task["start"] - time.monotonic()))
     for number in range(int(task["seconds"] * task["per_second"])):
         due = task["start"] + number / task["per_second"]

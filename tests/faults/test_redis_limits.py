@@ -17,7 +17,7 @@ class Load:
     """Four processes that ask for one limit, and what they wrote down."""
 
     def __init__(self, url, limit, seconds, per_second, reserved=0, used=0, lasts=0.0, namespace="requests"):
-        self.start = time.monotonic() + 2.5
+        self.start = 0.0
         self.seconds = seconds
         self.task = {
             "url": url,
@@ -28,16 +28,25 @@ class Load:
             "reserved": reserved,
             "used": used,
             "lasts": lasts,
-            "start": self.start,
         }
         self.workers = []
 
     async def begin(self):
         for _ in range(PROCESSES):
             worker = await asyncio.create_subprocess_exec(
-                sys.executable, str(WORKER), json.dumps(self.task), stdout=asyncio.subprocess.PIPE
+                sys.executable,
+                str(WORKER),
+                json.dumps(self.task),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
             )
             self.workers.append(worker)
+        # A busy machine takes its time to start them: all begin when the last is ready.
+        for worker in self.workers:
+            assert await worker.stdout.readline() == b"ready\n"
+        self.start = time.monotonic() + 0.3
+        for worker in self.workers:
+            worker.stdin.write(b"%f\n" % self.start)
 
     async def until(self, second):
         await asyncio.sleep(self.start + second - time.monotonic())
@@ -122,7 +131,8 @@ async def test_a_fault_under_load_stops_and_fails_nothing(redis_server, fault):
     await load.end()
     # Nobody waits longer than its queue's timeout and the 0.1 s in which Redis must answer.
     assert max(one["longest"] for one in load.done) < 0.3 + 0.1 + 0.4
-    assert all(load.between(second, second + 1) >= 0.8 * rate for second in range(11))
+    each_second = [load.between(second, second + 1) for second in range(11)]
+    assert min(each_second) >= 0.8 * rate, each_second
     # Before the fault and from five seconds after it the limit holds for all together.
     assert load.worst_excess(rate, 0, 2) <= burst + rate * SECONDS_OF_SLACK
     assert load.worst_excess(rate, 9, 12) <= burst + rate * SECONDS_OF_SLACK

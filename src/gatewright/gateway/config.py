@@ -194,6 +194,12 @@ class GatewayConfig(Config):
         given = mapping(values)
         return values if given is None else _with_fallbacks(resolved_settings(given, os.environ))
 
+    @model_validator(mode="after")
+    def _can_share(self) -> Self:
+        if self.deduplication.enabled and self.deduplication.shared and self.redis_url is None:
+            raise ValueError("a redis_url where deduplication.shared is on: identical calls meet in Redis")
+        return self
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:

@@ -27,6 +27,7 @@ from gatewright.types.deployment import Deployment
 
 if TYPE_CHECKING:
     from gatewright.gateway.sharing import Sharing
+    from gatewright.layers.deduplication.shared import SharedFlightsLayer
 
 __all__ = ["Flow", "model_named"]
 
@@ -58,6 +59,7 @@ class Flow:
         self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events, shared=shared)
         deduplication = config.deduplication
         self._deduplication = DeduplicationLayer(deduplication, clock, events) if deduplication.enabled else None
+        self._shared_flights = self._share_flights(config)
         self._batching = EmbeddingsBatchingLayer(config.batching, embed_limit) if config.batching.enabled else None
         self.health = HealthMonitor(
             config.health,
@@ -113,12 +115,22 @@ class Flow:
         self.breakers.configure(config, provider)
         return self.breakers.switches != before
 
+    def _share_flights(self, config: GatewayConfig) -> SharedFlightsLayer | None:
+        if self._deduplication is None or self.sharing is None or not config.deduplication.shared:
+            return None
+        from gatewright.layers.deduplication.shared import SharedFlightsLayer
+
+        board = self.sharing.flights(config.deduplication.window)
+        return SharedFlightsLayer(board, self._deduplication.key_of, self._events)
+
     def call_layers(self) -> list[Layer]:
         """Give the layers of the call stack, outermost first, between the deadline and the splitting of embeddings."""
         self._limit_models()
         layers: list[Layer] = []
         if self._deduplication is not None:
             layers.append(self._deduplication)
+        if self._shared_flights is not None:
+            layers.append(self._shared_flights)
         if self._limited:
             layers.append(RateLimitLayer(self.limiter, lambda model: self._table().find(model).name))
         if self._batching is not None:
@@ -170,6 +182,8 @@ class Flow:
     async def aclose(self) -> None:
         """Refuse everyone who waits for a turn."""
         await self.limiter.aclose()
+        if self._shared_flights is not None:
+            await self._shared_flights.aclose()
         if self.sharing is not None:
             await self.sharing.aclose()
 
@@ -178,7 +192,7 @@ class Flow:
         self.limiter.abandon(forked=forked)
         if self.sharing is not None:
             self.sharing.abandon()
-        for layer in (self._deduplication, self._batching):
+        for layer in (self._deduplication, self._shared_flights, self._batching):
             if layer is not None:
                 layer.forget()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
 from gatewright.layers.circuit_breaker.shared import SharedBreakers
 from gatewright.layers.rate_limiter.shared import SharedLedger
 from gatewright.storage.redis import RedisStore
+
+if TYPE_CHECKING:
+    from gatewright.layers.deduplication.shared.board import SharedBoard
 
 __all__ = ["Sharing"]
 
@@ -19,6 +22,12 @@ class Sharing:
         self._store = RedisStore(url, namespace=namespace)
         self.ledger = SharedLedger(self._store, clock)
         self.breakers = SharedBreakers(self._store, clock)
+
+    def flights(self, window: float) -> SharedBoard:
+        """Give the flights that all processes see."""
+        from gatewright.layers.deduplication.shared.board import SharedBoard
+
+        return SharedBoard(self._store, window)
 
     def start(self) -> None:
         """Begin to hear what other processes learned, on the running loop."""

@@ -25,7 +25,7 @@ def key(
     **call: Any,
 ) -> Any:
     request = GenerateRequest(model=model, messages=messages, params=params or {}, style=style)
-    return LAYER._key(Call(request=request, id="req_1", started_at=0.0, caller=Caller(tenant_id=tenant), **call))
+    return LAYER.key_of(Call(request=request, id="req_1", started_at=0.0, caller=Caller(tenant_id=tenant), **call))
 
 
 def test_the_order_of_keys_does_not_matter_at_any_depth():
@@ -57,7 +57,7 @@ def test_whatever_else_differs_makes_another_key():
         key(options=CallOptions(max_retries=0)),
         key(options=CallOptions(drop_params=True)),
         key(options=CallOptions(cache=CacheWishes(namespace="x"))),
-        LAYER._key(Call(request=embed, id="req_1", started_at=0.0, caller=Caller(tenant_id="a"))),
+        LAYER.key_of(Call(request=embed, id="req_1", started_at=0.0, caller=Caller(tenant_id="a"))),
     ]
     assert None not in keys
     assert len(set(keys)) == len(keys)
@@ -66,7 +66,7 @@ def test_whatever_else_differs_makes_another_key():
 def test_who_calls_in_the_name_of_the_tenant_makes_none():
     request = GenerateRequest(model="m", messages=HELLO)
     callers = [Caller(tenant_id="a"), Caller(tenant_id="a", session="s", tags=("t",), key_id="k")]
-    keys = {LAYER._key(Call(request=request, id="req_1", started_at=0.0, caller=caller)) for caller in callers}
+    keys = {LAYER.key_of(Call(request=request, id="req_1", started_at=0.0, caller=caller)) for caller in callers}
     assert len(keys) == 1
 
 

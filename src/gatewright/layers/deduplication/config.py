@@ -16,12 +16,14 @@ class DeduplicationConfig(Config):
     """Identical calls of one tenant are one while the first is under way, and for `window` seconds after it.
 
     A caller who asks for several answers (`n`) or for a `temperature` above `max_temperature` wants variety: such
-    calls are left alone, unless they say `deduplicate=True`. `deduplicate=False` leaves any call alone.
+    calls are left alone, unless they say `deduplicate=True`. `deduplicate=False` leaves any call alone. `shared` merges
+    them with those of other processes too, through the gateway's Redis.
     """
 
     enabled: bool = True
     window: float = Field(default=2.0, ge=0, le=3600)
     max_temperature: float = Field(default=1.0, ge=0)
+    shared: bool = False
 
     def wants_variety(self, params: Mapping[str, Any]) -> bool:
         """Say whether whoever asks with these parameters wants several answers, or another one each time."""

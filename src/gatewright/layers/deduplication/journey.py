@@ -16,7 +16,7 @@ from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import chunks_of
 from gatewright.types.results import Answer, Embeddings
 
-__all__ = ["Board", "Journey", "WholeJourney", "known"]
+__all__ = ["Board", "Journey", "WholeJourney", "known", "made_whole"]
 
 
 class Board(Protocol):
@@ -38,7 +38,7 @@ class Board(Protocol):
 class Journey:
     """Who waits for what comes of a flight; its `relay` makes the upstream call."""
 
-    __slots__ = ("_answer", "_board", "_parts", "_waiting", "attempts", "call", "flight", "key", "relay")
+    __slots__ = ("_answer", "_board", "_parts", "_waiting", "attempts", "cached", "call", "flight", "key", "relay")
 
     relay: Relay[Any]
 
@@ -51,6 +51,7 @@ class Journey:
         self.flight = flight
         self.call = call
         self.attempts = 1
+        self.cached = False  # what came was itself another's answer
 
     async def reply(self, member: Member) -> Reply[Any, Any]:
         """Give a member its own reply."""
@@ -90,7 +91,7 @@ class Journey:
 
     def marked(self, reply: Reply[Any, Any], member: Member) -> Reply[Any, Any]:
         """Say of a member's reply whether it is shared."""
-        reply.cached = member.shared
+        reply.cached = member.shared or self.cached
         reply.attempts = 0 if member.shared else self.attempts
         return reply
 
@@ -130,7 +131,7 @@ class WholeJourney(Journey):
         try:
             reply = await proceed(self.call)
             if not reply.is_whole:
-                reply = await _made_whole(reply)
+                reply = await made_whole(reply)
         except BaseException as error:
             self.ended(error)
             raise
@@ -155,11 +156,12 @@ class WholeJourney(Journey):
         return self.marked(Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None), member)
 
 
-async def _made_whole(reply: Reply[Any, Any]) -> Reply[Any, Any]:
+async def made_whole(reply: Reply[Any, Any]) -> Reply[Any, Any]:
+    """Read a reply to its end, and give it as a whole one."""
     async with reply:
         answer: Any = await reply.value()
     whole = Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None)
-    whole.attempts = reply.attempts
+    whole.attempts, whole.cached = reply.attempts, reply.cached
     return whole
 
 

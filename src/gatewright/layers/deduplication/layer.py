@@ -17,7 +17,7 @@ from gatewright.pipeline.events import CallShared, Events
 from gatewright.pipeline.fingerprint import USUAL, fingerprint
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
-from gatewright.types.requests import EmbedRequest, Request
+from gatewright.types.requests import EmbedRequest
 
 __all__ = ["DeduplicationLayer"]
 
@@ -37,7 +37,7 @@ class DeduplicationLayer:
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
         """Join the flight of this request, or start it."""
-        key = self._key(call)
+        key = self.key_of(call)
         if key is None:
             return await proceed(call)
         while True:
@@ -58,7 +58,7 @@ class DeduplicationLayer:
                 if not _was_cut_short(error, journey.call, call):
                     raise error.copy_for(call.id) from error
 
-    def _key(self, call: Call) -> Hashable:
+    def key_of(self, call: Call) -> Hashable:
         """Give what makes two calls the same; None for a call that is like no other."""
         request, options = call.request, call.options
         how = None
@@ -66,19 +66,12 @@ class DeduplicationLayer:
             if options.deduplicate is False or (options.deduplicate is None and _wants_it_fresh(options)):
                 return None
             how = (options.max_retries, options.fallbacks, options.drop_params, options.continue_streams, options.cache)
-        if request.params and not options.deduplicate and self._wants_variety(request):
+        varied = request.params and not options.deduplicate and not isinstance(request, EmbedRequest)
+        if varied and self._config.wants_variety(request.params):
             return None
         # What the model's deployments set themselves is not known here: nothing goes without saying.
         asked = call.fingerprint or fingerprint(request, EVERYTHING_SAID)
         return None if asked is None else (call.caller.tenant_id, request.model, asked, call.stream, how)
-
-    def _wants_variety(self, request: Request) -> bool:
-        params = request.params
-        if isinstance(request, EmbedRequest):
-            return False
-        temperature = params.get("temperature")
-        hot = isinstance(temperature, int | float) and temperature > self._config.max_temperature
-        return hot or params.get("n", 1) != 1
 
     def landed(self, journey: Journey) -> None:
         """Keep a flight that landed for the window."""

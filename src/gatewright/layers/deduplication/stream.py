@@ -33,7 +33,7 @@ class StreamJourney(Journey):
         try:
             reply = await proceed(self.call)
             async with reply:
-                self.attempts = reply.attempts
+                self.attempts, self.cached = reply.attempts, reply.cached
                 while batch := await reply.batch():
                     self.flight.feed(batch)
                     if self._waiting:

@@ -1,0 +1,81 @@
+"""The flights of all processes, in Redis: who leads each, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.resources import files
+from typing import Any, cast
+
+from gatewright.layers.deduplication.shared.parts import Part, decoded
+from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.redis import RedisStore, Script
+
+__all__ = ["LEASE", "SharedBoard"]
+
+LEASE = 5.0
+"""Seconds after which a leader of which nothing is heard has lost its flight to whoever asks next."""
+KEPT = 60.0
+"""Seconds for which what came stays readable of a flight that nobody leads any more."""
+READ_ON = 3.0
+"""Seconds for which those who follow can read the end, however short the window."""
+
+
+def _script(name: str) -> Script:
+    return Script(files(__package__ or "").joinpath(f"{name}.lua").read_text("utf-8"))
+
+
+JOIN, PUBLISH, READ = _script("join"), _script("publish"), _script("read")
+
+
+class SharedBoard:
+    """Asks Redis in scripts of one step each; where Redis is slow or gone it says so within its patience."""
+
+    def __init__(self, store: RedisStore, window: float) -> None:
+        store.use(JOIN, PUBLISH, READ)
+        self._store = store
+        self._window = window
+
+    async def join(self, name: str, call_id: str) -> str | None:
+        """Give the call that leads, which is `call_id` where nobody did; None where Redis does not answer."""
+        if self._store.is_degraded:
+            return None
+        keys = self._keys(name)
+        reply = await self._asked(JOIN, keys, [call_id.encode(), _milliseconds(LEASE), b"%f" % self._window])
+        return reply.decode() if isinstance(reply, bytes) else None
+
+    async def publish(self, name: str, call_id: str, how: str, *parts: bytes) -> int:
+        """Add parts and keep the lead (`how`: "fly"), or end it ("land", "fail").
+
+        Gives how many followed; -1 where the lead is lost, or Redis.
+        """
+        if self._store.is_degraded:
+            return -1
+        kept = KEPT if how == "fly" else max(self._window, READ_ON)
+        args = [call_id.encode(), _milliseconds(LEASE), how.encode(), _milliseconds(kept), *parts]
+        reply = await self._asked(PUBLISH, [*self._keys(name), self._came(name, call_id)], args)
+        return reply if isinstance(reply, int) else -1
+
+    async def read(self, name: str, leader: str, read: int) -> tuple[bool, list[Part]] | None:
+        """Give whether that call still leads, and the parts that are new; None where Redis does not answer."""
+        keys = [self._keys(name)[0], self._came(name, leader)]
+        reply = await self._asked(READ, keys, [leader.encode(), b"%d" % read])
+        if not isinstance(reply, list):
+            return None
+        led, *parts = cast("list[Any]", reply)
+        return led == 1, [decoded(part) for part in parts]
+
+    def _keys(self, name: str) -> list[bytes]:
+        return [self._store.key(f"flight:{name}"), self._store.key(f"flight:{name}:followed")]
+
+    def _came(self, name: str, leader: str) -> bytes:
+        return self._store.key(f"flight:{name}:{leader}")
+
+    async def _asked(self, script: Script, keys: list[bytes], args: list[bytes]) -> Any:
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._store.run(script, keys, args, lambda reply: None if answered.done() else answered.set_result(reply))
+        reply = await answered
+        return None if isinstance(reply, StoreUnavailable) else reply
+
+
+def _milliseconds(seconds: float) -> bytes:
+    return b"%d" % round(seconds * 1000)

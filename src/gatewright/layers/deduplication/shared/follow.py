@@ -1,0 +1,121 @@
+"""A follower's side: what another process's call brought so far, and then the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from gatewright.errors import StreamInterrupted
+from gatewright.layers.deduplication.shared.board import SharedBoard
+from gatewright.layers.deduplication.shared.parts import Came, Failed, Gone, Landed, Part
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+from gatewright.types.folding import AnswerFold
+from gatewright.types.results import Answer, Chunk
+
+__all__ = ["FollowedFold", "LeaderGone", "followed_batches", "followed_parts"]
+
+# Seconds between two looks: soon after something came, and less and less while nothing does.
+SOON, SELDOM = 0.005, 0.05
+
+
+class LeaderGone(Exception):
+    """The leader, or Redis, does not answer any more."""
+
+
+async def followed_parts(board: SharedBoard, name: str, leader: str) -> AsyncGenerator[Part, None]:
+    """Give what comes, until its end; `LeaderGone` where there will be none."""
+    read, pause = 0, SOON
+    while True:
+        found = await board.read(name, leader, read)
+        if found is None:
+            raise LeaderGone
+        led, parts = found
+        read += len(parts)
+        for part in parts:
+            if isinstance(part, Gone):
+                raise LeaderGone
+            yield part
+            if not isinstance(part, Came):
+                return
+        if not parts and not led:
+            raise LeaderGone
+        pause = SOON if parts else min(SELDOM, pause * 1.5)
+        await asyncio.sleep(pause)
+
+
+class FollowedFold(AnswerFold):
+    """Adds up what one follower read; it costs nothing, unless it had to ask itself in the end."""
+
+    __slots__ = ("own",)
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model=model, provider="")
+        self.own: Reply[Any, Any] | None = None
+
+    def landed(self, end: Landed) -> None:
+        """Hear who answered."""
+        self._model = end.model
+        self._context = (end.provider, end.deployment_id)
+
+    def value(self) -> Answer:
+        """Give the answer so far."""
+        whole = super().value()
+        if self.own is None:
+            return msgspec.structs.replace(whole, cost_usd=0.0)
+        own: Answer = self.own.partial()
+        return msgspec.structs.replace(
+            whole,
+            model=own.model,
+            provider=own.provider,
+            deployment_id=own.deployment_id,
+            usage=own.usage,
+            cost_usd=own.cost_usd,
+        )
+
+
+async def followed_batches(
+    first: Part, rest: AsyncGenerator[Part, None], fold: FollowedFold, call: Call, proceed: Handler
+) -> AsyncGenerator[list[Chunk], None]:
+    """Give the chunks of a flight; where its leader goes away in the middle, ask anew and go on where it stood."""
+    try:
+        async with contextlib.aclosing(rest):
+            yield _chunks(first, fold, call)
+            async for part in rest:
+                if chunks := _chunks(part, fold, call):
+                    yield chunks
+    except LeaderGone:
+        async for batch in _taken_over(fold, call, proceed):
+            yield batch
+
+
+def _chunks(part: Part, fold: FollowedFold, call: Call) -> list[Chunk]:
+    if isinstance(part, Failed):
+        raise part.error(call.id)
+    if isinstance(part, Landed):
+        fold.landed(part)
+    return part.chunks if isinstance(part, Came) else []
+
+
+async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> AsyncGenerator[list[Chunk], None]:
+    """Ask anew, and leave out what was read before; another answer than that cannot go on where it stood."""
+    so_far = left = fold.text
+    async with await proceed(call) as reply:
+        fold.own = reply
+        while batch := await reply.batch():
+            given: list[Chunk] = []
+            for chunk in batch:
+                same = min(len(left), len(chunk.text))
+                if left and (chunk.index or chunk.text[:same] != left[:same]):
+                    raise StreamInterrupted(
+                        "the process that led this shared stream went away, and another answer came since",
+                        text=so_far, model=call.request.model, request_id=call.id,
+                    )  # fmt: skip
+                left = left[same:]
+                given.append(msgspec.structs.replace(chunk, text=chunk.text[same:]) if same else chunk)
+            yield given

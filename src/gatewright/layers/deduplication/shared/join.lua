@@ -1,0 +1,18 @@
+-- Takes the lead of a flight, or finds who has it.
+--
+-- KEYS: who leads, how many followed. ARGV: the call that asks, the lease in milliseconds, the window in seconds.
+-- Who leads is a letter, the seconds at which the flight landed (16 characters), and the leading call: `F` flies, `L`
+-- landed. Gives the leading call; it is the one that asks where nobody led.
+local lead = redis.call('GET', KEYS[1])
+if lead then
+  local landed = string.sub(lead, 1, 1) == 'L'
+  local time = landed and redis.call('TIME')
+  if not landed or time[1] + time[2] / 1000000 - tonumber(string.sub(lead, 2, 17)) <= tonumber(ARGV[3]) then
+    redis.call('INCR', KEYS[2])
+    redis.call('PEXPIRE', KEYS[2], 600000)
+    return string.sub(lead, 18)
+  end
+end
+redis.call('SET', KEYS[1], 'F' .. string.rep('0', 16) .. ARGV[1], 'PX', ARGV[2])
+redis.call('DEL', KEYS[2])
+return ARGV[1]

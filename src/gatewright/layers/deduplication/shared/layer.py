@@ -1,0 +1,113 @@
+"""Identical calls of several processes are one upstream call: one process makes it, the others follow in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from hashlib import blake2b
+from typing import Any
+
+from gatewright.layers.deduplication.journey import made_whole
+from gatewright.layers.deduplication.shared.board import SharedBoard
+from gatewright.layers.deduplication.shared.follow import FollowedFold, LeaderGone, followed_batches, followed_parts
+from gatewright.layers.deduplication.shared.lead import Lead
+from gatewright.layers.deduplication.shared.led import LedStream
+from gatewright.layers.deduplication.shared.parts import Failed, Whole, failure, whole_part
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.events import CallShared, Events
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+from gatewright.types.folding import chunks_of
+from gatewright.types.results import Answer
+
+__all__ = ["SharedFlightsLayer"]
+
+
+class SharedFlightsLayer:
+    """Stands inside this process's own deduplication, so that one call of each kind comes here at a time.
+
+    `key_of` gives what makes two calls the same, None for one that is like no other. Where Redis does not answer, each
+    process makes its own call.
+    """
+
+    def __init__(self, board: SharedBoard, key_of: Callable[[Call], Hashable], events: Events) -> None:
+        self._board = board
+        self._key_of = key_of
+        self._events = events
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+        """Lead the flight of this request, or follow whoever does."""
+        key = self._key_of(call)
+        if key is None:
+            return await proceed(call)
+        name = _name(call, key)
+        while True:
+            leader = await self._board.join(name, call.id)
+            if leader is None:
+                return await proceed(call)
+            if leader == call.id:
+                return await self._lead(name, call, proceed)
+            if self._events.hears(CallShared):
+                self._events.emit(CallShared(call_id=call.id, with_call=leader))
+            reply = await self._follow(name, leader, call, proceed)
+            if reply is not None:
+                return reply
+
+    async def _lead(self, name: str, call: Call, proceed: Handler) -> Reply[Any, Any]:
+        lead = Lead(self._board, name, call.id)
+        self._keep(lead.task)
+        if call.stream:
+            led = LedStream(call, proceed, lead)
+            self._keep(led.task)
+            return await led.reply()
+        try:
+            reply = await proceed(call)
+            if not reply.is_whole:
+                reply = await made_whole(reply)
+        except BaseException as error:
+            lead.failed(failure(error))
+            raise
+        lead.landed(whole_part(reply.partial()))
+        return reply
+
+    async def _follow(self, name: str, leader: str, call: Call, proceed: Handler) -> Reply[Any, Any] | None:
+        """Give the leader's answer; None where it went away before there was any of it."""
+        parts = followed_parts(self._board, name, leader)
+        try:
+            first = await anext(parts)
+        except LeaderGone:
+            return None
+        if isinstance(first, Failed):
+            raise first.error(call.id)
+        if isinstance(first, Whole):
+            value: Any = first.value()
+            if value is None:
+                return await proceed(call)
+            reply: Reply[Any, Any] = Reply.whole(value, chunks_of if isinstance(value, Answer) else None)
+        else:
+            fold = FollowedFold(call.request.model)
+            reply = await Reply.begin(followed_batches(first, parts, fold, call, proceed), fold)
+        reply.cached, reply.attempts = True, 0
+        return reply
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """End what goes on for other processes alone: one of them takes it over."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def forget(self) -> None:
+        """Let go of it all: it belongs to an event loop that is gone."""
+        self._tasks = set()
+
+
+def _name(call: Call, key: Hashable) -> str:
+    """Name a flight so that no other tenant's has that name."""
+    return call.caller.scoped("flight", blake2b(repr(key).encode(), digest_size=20).hexdigest())

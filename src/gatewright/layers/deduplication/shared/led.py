@@ -1,0 +1,96 @@
+"""A stream that this process leads: it is read in a task of its own, for its caller and for other processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from gatewright.layers.deduplication.shared.lead import Lead
+from gatewright.layers.deduplication.shared.parts import Came, Landed, failure
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
+from gatewright.types.results import Answer, Chunk
+
+__all__ = ["LedStream"]
+
+AHEAD = 64
+"""Batches that the provider may be ahead of the caller."""
+
+
+class LedStream:
+    """Goes on without its caller as long as others follow."""
+
+    def __init__(self, call: Call, proceed: Handler, lead: Lead) -> None:
+        self._lead = lead
+        self._batches: asyncio.Queue[list[Chunk] | BaseException | None] = asyncio.Queue(AHEAD)
+        self._is_read = True
+        self._reply: Reply[Any, Any] | None = None
+        self._begun: asyncio.Future[Reply[Any, Any]] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.get_running_loop().create_task(self._fly(call, proceed))
+
+    async def reply(self) -> Reply[Any, Any]:
+        """Give the caller its reply, once it has begun."""
+        try:
+            inner = await asyncio.shield(self._begun)
+            reply = await Reply.begin(self._read(), _Through(inner))
+        except BaseException:
+            await self._leave()
+            raise
+        reply.attempts, reply.limits, reply.cached = inner.attempts, inner.limits, inner.cached
+        return reply
+
+    async def _fly(self, call: Call, proceed: Handler) -> None:
+        try:
+            async with await proceed(call) as reply:
+                self._begun.set_result(reply)
+                while batch := await reply.batch():
+                    self._lead.came(Came(batch))
+                    await self._give(batch)
+            answer: Answer = reply.partial()
+        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
+            self._lead.failed(failure(error))
+            if not self._begun.done():
+                self._begun.set_exception(error)
+                self._begun.exception()  # whoever wanted it may have gone
+            await self._give(error)
+            return
+        self._lead.landed(Landed(answer.model, answer.provider, answer.deployment_id))
+        await self._give(None)
+
+    async def _give(self, batch: list[Chunk] | BaseException | None) -> None:
+        if self._is_read:
+            await self._batches.put(batch)
+
+    async def _read(self) -> AsyncGenerator[list[Chunk], None]:
+        try:
+            while (batch := await self._batches.get()) is not None:
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield batch
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Let the stream go on for those who follow, or end it."""
+        self._is_read = False
+        while not self._batches.empty():
+            self._batches.get_nowait()
+        if not self.task.done() and not await self._lead.is_followed():
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+
+
+class _Through:
+    """The value is the led reply's."""
+
+    def __init__(self, inner: Reply[Any, Any]) -> None:
+        self._inner = inner
+
+    def add(self, chunk: Chunk) -> None:
+        """Leave it to the led reply."""
+
+    def value(self) -> Any:
+        """Give what has come."""
+        return self._inner.partial()

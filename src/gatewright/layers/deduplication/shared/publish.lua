@@ -1,0 +1,18 @@
+-- Adds to what came of a flight, keeps its lead, or ends it.
+--
+-- KEYS: who leads, how many followed, what came. ARGV: the leading call, the lease in milliseconds, "fly", "land" or
+-- "fail", the milliseconds for which it is kept from now on, then what came.
+-- Gives how many followed, -1 where another leads by now.
+local lead = redis.call('GET', KEYS[1])
+if not lead or string.sub(lead, 18) ~= ARGV[1] then return -1 end
+for i = 5, #ARGV do redis.call('RPUSH', KEYS[3], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[3], ARGV[4])
+if ARGV[3] == 'fly' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+elseif ARGV[3] == 'land' then
+  local time = redis.call('TIME')
+  redis.call('SET', KEYS[1], string.format('L%016.5f', time[1] + time[2] / 1000000) .. ARGV[1], 'PX', ARGV[4])
+else
+  redis.call('DEL', KEYS[1])
+end
+return tonumber(redis.call('GET', KEYS[2]) or '0')
