@@ -62,3 +62,36 @@ def test_several_workers_with_limits_need_a_redis(limits: dict[str, Any]) -> Non
         check_sharing(GatewayConfig(**limits))
     check_sharing(GatewayConfig(**limits, redis_url="redis://127.0.0.1:6379/0"))
     check_sharing(GatewayConfig(providers=["simulator"]))
+
+
+SHARED = {"deduplication": {"shared": True, "window": 5.0}}
+
+
+async def test_identical_calls_and_streams_of_both_are_one(redis_server: Any) -> None:
+    async with gateway(redis_server.url, **SHARED) as one, gateway(redis_server.url, **SHARED) as two:
+        answers = await asyncio.gather(*(side.generate_async("same") for side in (one, two) for _ in range(3)))
+        assert [answer.cached for answer in answers].count(False) == 1
+        assert {answer.text for answer in answers} == {"x"}
+        assert sum(answer.cost_usd or 0.0 for answer in answers if answer.cached) == 0.0
+        other = await two.generate_async("same", tenant_id="other")
+        assert not other.cached
+
+        async def read(side: LiteLLMGateway) -> tuple[str, bool]:
+            stream = side.generate_stream("streamed")
+            text = "".join([piece async for piece in stream])
+            return text, stream.response.cached
+
+        streamed = await asyncio.gather(*(read(side) for side in (one, two)))
+        assert sorted(streamed) == [("x", False), ("x", True)]
+
+
+async def test_shared_flights_without_their_redis_are_each_ones_own() -> None:
+    async with gateway("redis://127.0.0.1:1/0", **SHARED) as one, gateway("redis://127.0.0.1:1/0", **SHARED) as two:
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(one.generate_async("same"), two.generate_async("same"))
+        assert [answer.cached for answer in answers] == [False, False]
+
+
+def test_shared_flights_need_a_redis() -> None:
+    with pytest.raises(ConfigurationError, match=r"deduplication\.shared"):
+        GatewayConfig(providers=["scripted"], **SHARED)  # type: ignore[arg-type]

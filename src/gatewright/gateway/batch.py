@@ -59,7 +59,8 @@ class Batch:
         """Give the places of each distinct prompt; each alone where the calls are not to be merged."""
         merging = self._gateway.config.deduplication
         wanted = self._params.get("deduplicate")
-        left_alone = wanted is False or (wanted is None and merging.wants_variety(self._params))
+        fresh = "cache" in self._params or merging.wants_variety(self._params)  # it may be a fresh answer that it wants
+        left_alone = wanted is False or (wanted is None and fresh)
         if left_alone or not merging.enabled:
             return [[place] for place in range(len(self._prompts))]
         groups: dict[Hashable, Places] = {}
