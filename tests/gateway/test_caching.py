@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from gatewright import CacheConfig, CacheMechanism, GatewayConfig, LiteLLMGateway
-from gatewright.errors import BadRequest, ConfigurationError
+from gatewright.errors import BadRequest, ConfigurationError, GatewayError, InvalidProviderResponse
 from gatewright.pipeline.events import AttemptEnded, CacheHit, CallSettled
 
 from .flow.test_specification import example, run
@@ -273,6 +274,82 @@ async def test_what_a_caller_does_to_an_answer_nobody_else_sees(gateway_of: Any,
             vectors = await gateway.embed_async(["a", "bb"])
             assert vectors.embeddings[0] == pytest.approx([0.6, 0.8])
             vectors.embeddings[0].clear()
+
+
+class Form(BaseModel):
+    a: int
+
+
+async def test_an_answer_that_does_not_fit_is_not_given_again(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True) as gateway:
+        for asked in (1, 2):
+            with pytest.raises(InvalidProviderResponse):
+                await gateway.generate_async('{"b": 1}', response_format=Form)
+            assert len(upstream.requests) == asked
+        for _ in range(2):
+            assert (await gateway.generate_async('{"a": 1}', response_format=Form)).parsed == Form(a=1)
+    assert len(upstream.requests) == 3
+
+
+@pytest.mark.parametrize("backend", ["file", "redis"])
+async def test_a_gateway_that_closes_has_kept_what_it_answered(
+    gateway_of: Any, upstream: Any, tmp_path: Path, redis_server: Any, backend: str
+) -> None:
+    cache = redis_server.url if backend == "redis" else f"file://{tmp_path / 'cache.sqlite3'}"
+    for expected in (False, True):
+        async with gateway_of(upstream, cache=cache) as gateway:
+            assert (await gateway.generate_async("hello")).cached is expected
+    for expected in (False, True):
+        with gateway_of(upstream, cache=cache) as gateway:
+            assert gateway.generate("bye").cached is expected
+
+
+async def test_one_cache_serves_several_gateways_and_is_its_owners(
+    gateway_of: Any, upstream: Any, tmp_path: Path
+) -> None:
+    async with CacheMechanism(CacheConfig(path=str(tmp_path / "c"))) as cache:
+        for expected in (False, True):
+            async with gateway_of(upstream, cache=cache) as gateway:
+                assert gateway.cache is cache
+                assert (await gateway.generate_async("hello", tenant_id="a")).cached is expected
+        assert await cache.invalidate_pattern_async("chat:m:*", "a") == 1
+        assert await cache.get_async("k") is None
+
+
+async def test_guards_change_what_is_given(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True, enable_validation=True) as gateway:
+        await gateway.generate_async("hello")
+        assert (await gateway.generate_async("hello")).cached
+        gateway.validation_manager.get_guardrail().add_validator(lambda output: ("hello" not in output, "no greetings"))
+        for _ in range(2):
+            with pytest.raises(GatewayError):
+                await gateway.generate_async("hello")
+    assert len(upstream.requests) >= 3
+
+
+async def test_a_redis_that_dies_fails_no_call_and_shows_in_the_health(
+    gateway_of: Any, upstream: Any, redis_server: Any, until_async: Any
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with gateway_of(upstream, cache={"redis_url": redis_server.url, "memory_ttl": 0}) as gateway:
+        await gateway.generate_async("0")
+        await until_async(lambda: gateway.cache.stats().stored == 1)
+        assert (await gateway.generate_async("0")).cached
+        redis_server.pause()
+        began = loop.time()
+        answers = await asyncio.gather(*(gateway.generate_async(str(number)) for number in range(20)))
+        assert loop.time() - began < 2.0
+        assert [answer.text for answer in answers] == [str(number) for number in range(20)]
+        assert not any(answer.cached for answer in answers)
+        assert (await gateway.get_health())["stores"]["cache"]["status"] == "unhealthy"
+        redis_server.go_on()
+        for _ in range(200):
+            if (await gateway.generate_async("0")).cached:
+                break
+            await asyncio.sleep(0.05)
+        assert (await gateway.generate_async("0")).cached
+        assert (await gateway.get_health())["stores"]["cache"]["status"] == "healthy"
+        assert gateway.cache.stats().errors > 0
 
 
 async def test_identical_calls_at_once_are_one_with_deduplication(gateway_of: Any, upstream: Any) -> None:

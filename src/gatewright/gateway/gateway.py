@@ -209,7 +209,7 @@ class LiteLLMGateway(FlowControls, GuardControls):
         self, call: Call, parse_as: type[BaseModel] | None, reply: Reply[Any, Any], answer: Answer
     ) -> GenerateResponse:
         choices = answer.choices
-        parsed = _parsed(call, parse_as, answer) if parse_as is not None else None
+        parsed = _parsed(call, parse_as, reply, answer) if parse_as is not None else None
         return GenerateResponse(
             model=answer.model,
             provider=answer.provider,
@@ -275,7 +275,7 @@ class LiteLLMGateway(FlowControls, GuardControls):
         return f"<LiteLLMGateway of {len(self.models())} models, {len(self.config.providers)} providers>"
 
 
-def _parsed(call: Call, parse_as: type[BaseModel], answer: Answer) -> BaseModel | None:
+def _parsed(call: Call, parse_as: type[BaseModel], reply: Reply[Any, Any], answer: Answer) -> BaseModel | None:
     """Read the first choice as `parse_as`; a refusal or a tool call is an answer of another kind."""
     choice = answer.choices[0]
     if choice.refusal is not None or (choice.tool_calls and not choice.text):
@@ -283,5 +283,7 @@ def _parsed(call: Call, parse_as: type[BaseModel], answer: Answer) -> BaseModel 
     try:
         return parse(parse_as, choice.text)
     except GatewayError as error:
+        if reply.discard is not None:
+            reply.discard()
         error.provider, error.model, error.request_id = answer.provider, answer.model, call.id
         raise

@@ -53,6 +53,7 @@ class Reply(Generic[C, V]):
         "cache_age",
         "cache_status",
         "cached",
+        "discard",
         "limits",
         "on_failure",
         "outcome",
@@ -77,6 +78,8 @@ class Reply(Generic[C, V]):
         self.cached = False
         self.cache_status: CacheStatus | None = None
         self.cache_age: float | None = None
+        # Takes what was kept of it out of the cache: whoever has read it cannot use it.
+        self.discard: Callable[[], None] | None = None
         self.limits: ProviderLimits | None = None
         self.warnings: tuple[str, ...] = ()  # of guardrails, about the request
         # Words the error with which reading fails, given what was read until then.

@@ -134,6 +134,36 @@ async def test_an_answer_that_was_guarded_by_another_policy_is_not_given() -> No
     assert text_of(await here.ask()) == "one"
 
 
+async def test_an_alias_has_answers_of_its_own_where_there_are_guards() -> None:
+    here = Setting(*"abcde")
+    here.layer._models = lambda _: Model("m", "setup")
+
+    async def ask(name: str) -> bool:
+        call = Call(request=GenerateRequest(model=name, messages=HELLO), id=new_id(), started_at=0.0)
+        reply = await here.layer(call, here.provider)
+        await reply.value()
+        return reply.cached
+
+    here.version = ""
+    assert [await ask(name) for name in ("m", "alias", "m")] == [False, True, True]
+    here.version = "guards"
+    assert [await ask(name) for name in ("m", "alias", "m", "alias")] == [False, False, True, True]
+
+
+async def test_what_cannot_be_used_can_be_discarded() -> None:
+    here = Setting("one", "two")
+    reply = await here.ask()
+    assert reply.discard is not None
+    reply.discard()
+    reply = await here.ask()
+    assert (text_of(reply), reply.cache_status) == ("two", "miss")
+    reply = await here.ask()
+    assert reply.cached
+    assert reply.discard is not None
+    reply.discard()
+    assert here.cache.stats().entries == 0
+
+
 async def test_what_steers_the_answer_is_in_the_key() -> None:
     here = Setting(*"abcd")
     for options in ({}, {"fallbacks": ("x",)}, {"fallbacks": ("y",)}, {"drop_params": True}):

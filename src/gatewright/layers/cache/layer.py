@@ -86,10 +86,15 @@ class CacheLayer:
 
     def _key(self, call: Call, wishes: CacheWishes, model: Model, digest: bytes) -> str:
         options = call.options
-        rest = f"{digest.hex()}:{model.setup}:{self._policy(call)}"
+        rest = f"{digest.hex()}:{model.setup}:{self._guards(call, model)}"
         if options.fallbacks or options.drop_params is not None:
             rest = f"{rest}:{options.drop_params}:{options.fallbacks}"
         return stored_key(call.caller, "answer", wishes.namespace, f"{call.generation.style}:{model.name}:{rest}")
+
+    def _guards(self, call: Call, model: Model) -> str:
+        """Give the guards' version; they may hold for a model's name: an alias has answers of its own then."""
+        policy, name = self._policy(call), call.request.model
+        return policy if not policy or name == model.name else f"{policy}@{name}"
 
     def _good(self, asked: Asked, item: Item) -> KeptAnswer | None:
         """Read an answer; None where it cannot be read, or is older than its caller wants."""
@@ -119,6 +124,7 @@ class CacheLayer:
         reply.cached, reply.attempts = True, 0
         reply.cache_status = "stale" if stale else "hit"
         reply.cache_age = age = max(0.0, self._cache.now() - item.stored_at)
+        reply.discard = self._discarding(asked.key)
         if self._events.hears(CacheHit):
             self._tell(asked.call, tier, age, kept.cost_usd, kept.seconds, stale=stale)
         return reply
@@ -141,10 +147,14 @@ class CacheLayer:
         # What somebody else's call answered is kept by that call.
         if not (asked.wishes.no_store or asked.call.stream or reply.cached):
             reply.when_settled(lambda outcome: self._keeper.settled(asked, self._clock.now() - began, outcome))
+            reply.discard = self._discarding(asked.key)
         return reply
 
+    def _discarding(self, key: str) -> Callable[[], None]:
+        return lambda: self._cache.drop_soon(key)
+
     async def _embed(self, call: Call, wishes: CacheWishes, model: Model, proceed: Handler) -> Reply[Any, Any]:
-        found = await self._vectors.find(call, wishes, model, self._policy(call))
+        found = await self._vectors.find(call, wishes, model, self._guards(call, model))
         if found is None:
             return _marked(await proceed(call), "bypass")
         if found.is_whole and self._events.hears(CacheHit):

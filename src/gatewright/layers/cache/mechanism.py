@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -18,6 +19,7 @@ from gatewright.layers.cache.stats import CacheStats, Tally
 from gatewright.layers.cache.tiers import Tiers
 from gatewright.layers.cache.turns import Abandoned, Flight, Turns
 from gatewright.pipeline.settling import keep_settling
+from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.keyvalue.protocol import Item
 from gatewright.types.caller import Caller
 
@@ -256,9 +258,23 @@ class CacheMechanism:
         if self.tiers.store is None:
             self.tally.stored(tenant_id)
         else:
-            task = keep_settling(self._keep_all(items, tenant_id))
-            self._keeping.add(task)
-            task.add_done_callback(self._keeping.discard)
+            self._go_on(self._keep_all(items, tenant_id))
+
+    def drop_soon(self, stored: str) -> None:
+        """Let go of a stored key in memory now, and in the store as soon as it can be told."""
+        if self.tiers.store is None:
+            self.tiers.memory.drop(stored)
+        else:
+            self._go_on(self._dropped(stored))
+
+    async def _dropped(self, stored: str) -> None:
+        with contextlib.suppress(StoreUnavailable):  # it is not there for anyone, until it expires
+            await self.tiers.delete([stored])
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = keep_settling(work)
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
 
     async def settled(self) -> None:
         """Wait until what is being kept in the store is there, or has failed; that takes moments."""
