@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gatewright.gateway.yaml_file import read_yaml
+from gatewright.layers.validation.packs import read_pack
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,6 +41,10 @@ def test_a_python_example_runs(source: str, tmp_path: Path, openai_upstream: dic
 
 @pytest.mark.parametrize("source", blocks("yaml"))
 def test_a_yaml_example_is_understood(source: str, tmp_path: Path) -> None:
+    """As a configuration file, or as the rule pack that it begins."""
+    if source.startswith("pack:"):
+        assert read_pack(source, "pack.yaml").rules
+        return
     path = tmp_path / "config.yaml"
     path.write_text(source)
     findings = read_yaml(path).findings

@@ -94,6 +94,11 @@ async def test_each_time_the_last_answer_is_shown() -> None:
     assert len(provider.calls[1].generation.messages) == 3
 
 
+async def test_no_two_requests_are_the_same_though_the_answer_is() -> None:
+    _, provider = await repaired(answer("no"), [answer("no"), answer("no"), answer("no")], max_asks=3)
+    assert len({asked.generation.messages[2]["content"] for asked in provider.calls}) == 3
+
+
 async def test_it_gives_up_with_the_last_answer_and_its_faults() -> None:
     done, provider = await repaired(answer("no"), [answer("nor this"), answer('{"a": "y"}')])
     assert len(provider.calls) == 2

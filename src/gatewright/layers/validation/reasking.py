@@ -56,14 +56,14 @@ class Reasking:
         if not isinstance(request, GenerateRequest) or request.style != "chat":
             return work.repaired  # a text to be continued has no turns
         began, now = call.started_at, self._clock.now()
-        while (place := work.place) is not None and work.asks < self._config.max_asks:
+        while (choice := work.choice) is not None and work.asks < self._config.max_asks:
             if self._is_spent(work) or (call.deadline is not None and call.deadline - now <= now - began):
                 break
             began = now
-            failed = [finding for finding in work.findings if _place(finding) == place and finding.fatal]
-            again = asked_again(request, work.answer.choices[place], failed, map(self._wanted, failed))
+            failed = [finding for finding in work.findings if _index(finding) == choice.index and finding.fatal]
+            again = asked_again(request, choice, failed, map(self._wanted, failed), work.asks + 1)
             try:
-                await work.ask(call.replace(request=again, stream=False), proceed, place, judge)
+                await work.ask(call.replace(request=again, stream=False), proceed, choice.index, judge)
             except GatewayError as error:
                 # On record as an attempt. The caller is told what is wrong with the answer, not why there is no other.
                 work.attempts += error.attempts
@@ -88,18 +88,19 @@ class _Repair:
         self.cost = 0.0
 
     @property
-    def place(self) -> int | None:
+    def choice(self) -> Choice | None:
         """The first choice that asking again can help; None where there is none, or one is blocked in any case."""
         fatal = [finding for finding in self.findings if finding.fatal]
         if any(finding.action is Action.BLOCK for finding in fatal):
             return None
-        return min((place for place in map(_place, fatal) if place < len(self.answer.choices)), default=None)
+        wrong = {_index(finding) for finding in fatal}
+        return next((choice for choice in self.answer.choices if choice.index in wrong), None)
 
     @property
     def repaired(self) -> Repaired:
         return Repaired(self.answer, self.findings, self.attempts)
 
-    async def ask(self, call: Call, proceed: Handler, place: int, judge: Judge) -> None:
+    async def ask(self, call: Call, proceed: Handler, index: int, judge: Judge) -> None:
         self.asks += 1
         reply = await proceed(call)
         async with reply:
@@ -108,35 +109,38 @@ class _Repair:
         self.tokens += again.usage.total_tokens
         self.cost += again.cost_usd or 0.0
         judged, found = await judge(again)
-        self._take(place, judged, found)
+        self._take(index, judged, found)
 
-    def _take(self, place: int, judged: Answer, found: Sequence[Finding]) -> None:
+    def _take(self, index: int, judged: Answer, found: Sequence[Finding]) -> None:
         """Put the new choice in the place of the old one, and its findings in the place of those."""
-        old = self.answer
-        choice = msgspec.structs.replace(judged.choices[0], index=old.choices[place].index)
+        old, new = self.answer, judged.choices[0]
+        choice = msgspec.structs.replace(new, index=index)
         costs = (old.cost_usd, judged.cost_usd)
         self.answer = msgspec.structs.replace(
             judged,
-            choices=[choice if at == place else one for at, one in enumerate(old.choices)],
+            choices=[choice if one.index == index else one for one in old.choices],
             usage=old.usage + judged.usage,
             cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
             raw=judged.raw if len(old.choices) == 1 else None,
         )
-        kept = [finding for finding in self.findings if _place(finding) != place]
-        self.findings = kept + [_moved(finding, place) for finding in found if _place(finding) == 0]
+        kept = [finding for finding in self.findings if _index(finding) != index]
+        self.findings = kept + [_moved(finding, index) for finding in found if _index(finding) == new.index]
 
 
 def asked_again(
-    request: GenerateRequest, choice: Choice, findings: Sequence[Finding], wanted: Iterable[str] = ()
+    request: GenerateRequest, choice: Choice, findings: Sequence[Finding], wanted: Iterable[str] = (), number: int = 1
 ) -> GenerateRequest:
-    """Give the request for a better answer: the messages, the answer as it was, and what is wrong with it."""
+    """Give the request for a better answer: the messages, the answer as it was, and what is wrong with it.
+
+    From the second time on its `number` is said: the same words would only bring the same answer again.
+    """
     faults = list(dict.fromkeys(f"- {finding.message}" for finding in findings))
     if len(faults) > MOST_NAMED:
         faults = [*faults[:MOST_NAMED], f"- and {len(faults) - MOST_NAMED} more"]
     sentences = list(dict.fromkeys(one for one in wanted if one))
     said = "\n".join(
         [
-            "Your answer cannot be used as it is:",
+            "Your answer cannot be used as it is:" if number == 1 else f"For the {number}. time, it cannot be used:",
             *faults,
             *(["", *sentences] if sentences else []),
             "",
@@ -151,13 +155,11 @@ def asked_again(
     )
 
 
-def _place(finding: Finding) -> int:
-    """Give the choice that a finding is in; one without a place is in the first."""
+def _index(finding: Finding) -> int:
+    """Give the index of the choice that a finding is in; one without a place is in the first."""
     match = _PLACE.match(finding.place)
     return int(match[1]) if match is not None else 0
 
 
-def _moved(finding: Finding, place: int) -> Finding:
-    if place == 0:
-        return finding
-    return msgspec.structs.replace(finding, place=_PLACE.sub(f"choices[{place}]", finding.place))
+def _moved(finding: Finding, index: int) -> Finding:
+    return msgspec.structs.replace(finding, place=_PLACE.sub(f"choices[{index}]", finding.place))

@@ -43,6 +43,7 @@ class Repairer(Protocol):
     ) -> Repaired:
         """Ask again by `proceed` (each time within the call's deadline) until `judge` is content, or give up.
 
+        `answer` is as `judge` gave it: of the choices that are right nothing else goes out.
         What it gives is blocked where fatal findings are still among it. The usage and the cost of every answer asked
         for are added to those of the one that is given.
         """
