@@ -9,7 +9,7 @@ import pytest
 
 from gatewright.layers.validation.guardrail import Guardrail
 from gatewright.layers.validation.levels import ValidationLevel
-from gatewright.layers.validation.packs.loading import read_pack
+from gatewright.layers.validation.packs import SHIPPED, load_pack, read_pack
 from gatewright.layers.validation.packs.record import record_of
 
 
@@ -148,3 +148,17 @@ def test_lines_go_on() -> None:
 @pytest.mark.parametrize("text", ["", "Good morning.", "Note: this is text.", "[1, 2]", "3"])
 def test_what_is_no_record_is_none(text: str) -> None:
     assert record_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "piece", ["a: b\n", "\n", "*", "_", " ", "- a: ", "{", '{"a":', "a: b\nmore ", "a-", "password: ", "x.corp "]
+)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_hostile_texts_come_to_an_end(name: str, piece: str) -> None:
+    Guardrail(name, load_pack(name).rules).validate(piece * 20_000)
+    Guardrail(name, load_pack(name).rules).validate("a: b\n" + f"{piece}\n" * 5_000)
+
+
+def test_a_record_of_great_depth_is_judged() -> None:
+    text = '{"state": "new", "deep": ' + "[" * 900 + "]" * 900 + "}"
+    assert not Guardrail("x", load_pack("incident").rules).validate(text).is_valid

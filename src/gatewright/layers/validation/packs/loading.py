@@ -14,7 +14,7 @@ from gatewright.errors import ConfigurationError
 from gatewright.layers.validation.levels import Action, Severity
 from gatewright.layers.validation.packs.fields import CONTEXT, PREVIOUS, Field
 from gatewright.layers.validation.packs.form import formed
-from gatewright.layers.validation.packs.pack import PackRule, Pages, RecordRule, RulePack
+from gatewright.layers.validation.packs.pack import FORMAT, PackRule, Pages, RecordRule, RulePack
 from gatewright.layers.validation.packs.reader import TOGETHER, WORDINGS, ConditionReader
 from gatewright.layers.validation.packs.words import BLANK, plain, spellings
 from gatewright.layers.validation.rules import PatternRule
@@ -101,14 +101,14 @@ class _Loader:
         if "record" not in self._top:
             return
         yield RecordRule(
-            id=f"{self._name}.format.record",
+            id=f"{self._name}.{FORMAT}.record",
             text=f"The answer is a record of the kind {self._name}.",
             pages=self._pages,
             applies_to=self._applies_to,
             version=self._version,
         )
         for one in formed(self._top["record"], self._fields, self._name):
-            yield self._made(f"format.{one.name}", one.text, None, one.condition, Severity.HIGH, Action.REPAIR, True)
+            yield self._made(f"{FORMAT}.{one.name}", one.text, None, one.condition, Severity.HIGH, Action.REPAIR, True)
 
     def _rules(self) -> Iterator[PackRule | PatternRule]:
         seen: dict[str, int] = {}

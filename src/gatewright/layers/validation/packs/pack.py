@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,9 +14,12 @@ from gatewright.layers.validation.packs.fields import Field, View
 from gatewright.layers.validation.packs.record import record_of
 from gatewright.layers.validation.rules import Context, Kind, PatternRule, Problem
 
-__all__ = ["PackRule", "Pages", "RulePack"]
+__all__ = ["FORMAT", "PackRule", "Pages", "Part", "RecordRule", "RulePack"]
 
 NO_CONTEXT = Context()
+FORMAT = "format"
+"""The family of the rules that the `record` part of a pack makes."""
+Part = Literal["all", "format", "practice"]
 
 
 class Pages:
@@ -143,6 +146,11 @@ class RulePack(msgspec.Struct, frozen=True, kw_only=True):
     applies_to: tuple[str, ...]
     rules: tuple[PackRule | RecordRule | PatternRule, ...]
     source: str
+
+    def part(self, part: Part) -> tuple[PackRule | RecordRule | PatternRule, ...]:
+        """Give the rules of the record's form alone, those of the practice alone, or all."""
+        begins = f"{self.name}.{FORMAT}."
+        return tuple(rule for rule in self.rules if part == "all" or rule.id.startswith(begins) is (part == "format"))
 
     def describe(self) -> list[dict[str, Any]]:
         """Give each rule's id, severity, action and text."""

@@ -28,13 +28,15 @@ def record_of(text: str) -> dict[str, Any] | None:
 
 def _from_lines(text: str) -> dict[str, Any] | None:
     """Read `Name: value` lines, as a form in Markdown has them; a line without a name goes on with the one before."""
-    record: dict[str, str] = {}
+    record: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
         match = _LINE.match(line)
         if match is not None:
             name = match[1].strip()
-            record[name] = match[2].strip().strip("*_").strip()
+            record[name] = [match[2].strip().strip("*_").strip()]
         elif name and line.strip():
-            record[name] = f"{record[name]}\n{line.strip()}".strip()
-    return dict(record) if len(record) >= FEWEST_LINES else None
+            record[name].append(line.strip())
+    if len(record) < FEWEST_LINES:
+        return None
+    return {name: "\n".join(lines).strip() for name, lines in record.items()}
