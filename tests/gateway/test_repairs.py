@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from gatewright import GatewayConfig, LiteLLMGateway
-from gatewright.errors import InvalidProviderResponse, ProviderUnavailable, ValidationFailed
+from gatewright.errors import DeadlineExceeded, InvalidProviderResponse, ProviderUnavailable, ValidationFailed
 from gatewright.layers.validation.formats import LengthFormat
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import AttemptEnded, Event, GuardTripped
@@ -133,9 +133,10 @@ async def test_what_a_repair_fails_with_does_not_hide_what_was_wrong() -> None:
         await ask(model, response_format={"type": "json_object"})
 
 
-async def test_it_ends_at_the_calls_deadline() -> None:
+async def test_it_ends_with_the_calls_deadline() -> None:
+    """Either there was no time to ask again, or the last request was cut off: on a slow machine one cannot tell."""
     model = ScriptedProvider([answer("no")] * 10, delay=0.4)
-    with pytest.raises(ValidationFailed):
+    with pytest.raises((ValidationFailed, DeadlineExceeded)):
         await ask(model, asks=10, timeout=1.0, response_format={"type": "json_object"})
     assert len(model.calls) <= 3
 
@@ -158,9 +159,10 @@ async def test_a_rule_of_the_guardrails_is_repaired_in_the_same_way() -> None:
     assert "The answer has at most 3 words." in model.calls[1].generation.messages[-1]["content"]
 
 
-async def test_a_stream_is_repaired_where_it_is_held_back() -> None:
+@pytest.mark.parametrize("level", ["strict", "moderate"])
+async def test_a_stream_is_held_back_until_it_has_its_form(level: str) -> None:
     model = ScriptedProvider([["no ", "JSON"], answer(RIGHT)])
-    async with gateway(model, validation_level="strict") as one:
+    async with gateway(model, validation_level=level) as one:
         stream = one.generate_stream("How large is Paris?", response_format=City)
         text = "".join([piece async for piece in stream])
     assert text == RIGHT
@@ -168,12 +170,19 @@ async def test_a_stream_is_repaired_where_it_is_held_back() -> None:
     assert model.calls[1].stream is False
 
 
-async def test_a_stream_that_goes_by_is_not_held_to_it() -> None:
+async def test_a_stream_that_asks_for_no_form_goes_by() -> None:
     model = ScriptedProvider([["{", '"a": 1', Chunk(text="}", finish_reason="stop")]])
     async with gateway(model) as one:
-        stream = one.generate_stream("How large is Paris?", response_format={"type": "json_object"})
-        pieces = [piece async for piece in stream]
+        pieces = [piece async for piece in one.generate_stream("How large is Paris?")]
     assert "".join(pieces) == '{"a": 1}'
+
+
+async def test_at_lenient_nothing_is_repaired_but_warned_of() -> None:
+    model = ScriptedProvider([answer("no")])
+    async with gateway(model, validation_level="lenient") as one:
+        response = await one.generate_async("How large is Paris?", response_format={"type": "json_object"})
+    assert (response.text, response.attempts) == ("no", 1)
+    assert response.warnings == ["response-format: it is not JSON in choices[0].text"]
 
 
 async def test_a_format_of_the_configuration() -> None:

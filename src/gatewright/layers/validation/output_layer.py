@@ -72,7 +72,7 @@ class OutputGuardLayer:
             return reply if reply.is_whole else _like(reply, Reply.whole(answer, chunks_of))
         attempts = 0
         if self._repairer is not None and _is_to_be_repaired(findings):
-            passed, findings, attempts = await self._repairer(call, proceed, answer, findings, judge)
+            passed, findings, attempts = await self._repairer(call, proceed, passed, findings, judge)
         if any(finding.fatal for finding in findings):
             error = failed(call, findings, passed)
             ending: Reply[Chunk, Answer] = Reply(_raising(error), _Held(passed))
