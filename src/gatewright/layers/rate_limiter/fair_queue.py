@@ -184,7 +184,7 @@ class FairQueue:
             waiting = line.calls if line is not None else 0
             if waiting >= gate.max_waiting:
                 wait = self.newcomers_wait((gate,), cost, now)
-                raise RateLimited(f"the queue of {gate!r} is full: {waiting} calls wait", retry_after=wait)
+                raise RateLimited(f"the queue of {gate} is full: {waiting} calls wait", retry_after=wait)
         if self._size >= self.max_size:
             wait = self.newcomers_wait(gates, cost, now)
             raise RateLimited(f"the queue is full: {self._size} calls wait", retry_after=wait)

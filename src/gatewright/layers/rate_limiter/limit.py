@@ -38,6 +38,9 @@ class Limit:
     def __repr__(self) -> str:
         return f"<Limit {self.scope}>"
 
+    def __str__(self) -> str:
+        return f"the limit {self.scope.removesuffix(':')}"
+
     @property
     def max_waiting(self) -> int:
         """How many calls may wait for it."""

@@ -78,6 +78,10 @@ class Waiter:
         return limit.scope if limit is not None else ""
 
 
+def _place(waiter: Waiter) -> str:
+    return f"the limit {waiter.scope.removesuffix(':')}"
+
+
 def known_wait(wait: float | None) -> float:
     """Give the seconds to name as `retry_after`."""
     return wait if wait is not None and 0.0 < wait < math.inf else UNKNOWN_WAIT
@@ -95,26 +99,26 @@ def _refused(claim: Claim, reason: str, wait: float) -> RateLimited:
 
 def cannot_wait(claim: Claim, limit: Limit, wait: float) -> RateLimited:
     """Word the refusal by a limit for which calls do not wait."""
-    return _refused(claim, f"the limit {limit.scope} is reached, and calls do not wait for it", wait)
+    return _refused(claim, f"{limit} is reached, and calls do not wait for it", wait)
 
 
 def too_late(claim: Claim, scopes: Sequence[str], wait: float) -> RateLimited:
     """Word the refusal of a call that would wait past its time."""
-    return _refused(claim, f"the call would wait {wait:.1f} s for {', '.join(scopes)}, and has less time", wait)
+    return _refused(claim, f"the call would wait {wait:.1f} s for {', '.join(scope.removesuffix(':') for scope in scopes)}, and has less time", wait)
 
 
 def displaced(waiter: Waiter, wait: float) -> RateLimited:
     """Word the refusal of a call whose place in a full queue goes to a tenant that has fewer there."""
-    return _refused(waiter.claim, f"the queue of {waiter.scope} is full, and this tenant has most of it", wait)
+    return _refused(waiter.claim, f"the queue of {_place(waiter)} is full, and this tenant has most of it", wait)
 
 
 def waited_too_long(waiter: Waiter, wait: float, now: float) -> GatewayError:
     """Word the end of a waiting that took too long; `wait` is what it would take from the back of the queue."""
     claim, waited = waiter.claim, now - waiter.queued_at
     if claim.deadline is None or now < claim.deadline:
-        return _refused(claim, f"the call waited {waited:.1f} s for the limit {waiter.scope} in vain", wait)
+        return _refused(claim, f"the call waited {waited:.1f} s for {_place(waiter)} in vain", wait)
     error = DeadlineExceeded(
-        f"the deadline passed while the call waited {waited:.1f} s for the limit {waiter.scope}",
+        f"the deadline passed while the call waited {waited:.1f} s for {_place(waiter)}",
         model=claim.model,
         request_id=claim.call_id,
     )
