@@ -27,6 +27,7 @@ NAMES = (
     "flow_admission",
     "flow_redis",
     "flow_queue",
+    "flow_fairness",
     "flow_single_flight",
     "flow_batching",
     "flow_overhead",

@@ -104,7 +104,8 @@ def cannot_wait(claim: Claim, limit: Limit, wait: float) -> RateLimited:
 
 def too_late(claim: Claim, scopes: Sequence[str], wait: float) -> RateLimited:
     """Word the refusal of a call that would wait past its time."""
-    return _refused(claim, f"the call would wait {wait:.1f} s for {', '.join(scope.removesuffix(':') for scope in scopes)}, and has less time", wait)
+    places = ", ".join(scope.removesuffix(":") for scope in scopes)
+    return _refused(claim, f"the call would wait {wait:.1f} s for {places}, and has less time", wait)
 
 
 def displaced(waiter: Waiter, wait: float) -> RateLimited:
