@@ -35,6 +35,7 @@ NAMES = (
     "guard_formats",
     "cache_hit",
     "reports",
+    "feedback",
 )
 
 

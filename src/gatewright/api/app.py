@@ -23,6 +23,7 @@ from gatewright.api.errors import InternalError, MethodNotAllowed, RouteNotFound
 from gatewright.api.routes.chat import ChatCompletions
 from gatewright.api.routes.completions import Completions
 from gatewright.api.routes.embeddings import Embeddings
+from gatewright.api.routes.feedback import FeedbackRoutes
 from gatewright.api.routes.health import Health
 from gatewright.api.routes.models import Models
 from gatewright.errors import BadRequest
@@ -65,10 +66,25 @@ def _api(gateway: LiteLLMGateway, max_body_bytes: int, authentication: Authentic
         ("GET", "/models", models.list),
         ("GET", "/models/{model:path}", models.retrieve),
     ]
+    answering += _feedback(FeedbackRoutes(gateway, max_body_bytes))
     # Starlette tries routes in their order: those of every day come first.
     for prefix in ("/v1", ""):
         for method, path, answer in answering:
             yield Route(prefix + path, Endpoint(answer, authentication), methods=[method])
+
+
+def _feedback(routes: FeedbackRoutes) -> list[tuple[str, str, Answering]]:
+    return [
+        ("POST", "/feedback", routes.record),
+        ("GET", "/feedback", routes.list),
+        ("GET", "/feedback/insights", routes.insights),
+        ("GET", "/feedback/stats", routes.stats),
+        ("GET", "/feedback/{id}", routes.retrieve),
+        ("DELETE", "/feedback/{id}", routes.delete),
+        ("POST", "/feedback/{id}/process", routes.process),
+        ("POST", "/feedback/{id}/apply", routes.apply),
+        ("POST", "/feedback/{id}/ignore", routes.ignore),
+    ]
 
 
 def _health(gateway: LiteLLMGateway, authentication: Authentication) -> Iterator[Route]:

@@ -12,6 +12,7 @@ from gatewright.cli.check_config import check_config
 from gatewright.cli.demo import demo
 from gatewright.cli.embed import embed
 from gatewright.cli.exits import EPILOG, Debug
+from gatewright.cli.feedback import feedback
 from gatewright.cli.generate import generate
 from gatewright.cli.guard import guard
 from gatewright.cli.models import models
@@ -65,3 +66,4 @@ for command, summary in (
     app.command(command.__name__.replace("_", "-"), short_help=summary, epilog=EPILOG)(command)
 
 app.add_typer(guard, name="guard", help="Rule packs: list, show, check, and test them on cases.", epilog=EPILOG)
+app.add_typer(feedback, name="feedback", help="Feedback: list, count, learn from, and export it.", epilog=EPILOG)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatewright.feedback.config import FeedbackConfig
 from gatewright.feedback.meaning import Embed, Meanings
-from gatewright.storage.data_directory import made_directory
+from gatewright.storage.data_directory import data_directory, made_directory
+from gatewright.storage.sql.address import address_of, store_name
 
 if TYPE_CHECKING:
     from gatewright.feedback.analysis import Analyst
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from gatewright.feedback.store import FeedbackStore
     from gatewright.storage.sql.database import Database
 
-__all__ = ["Archive"]
+__all__ = ["DATABASE", "Archive", "waits_on_disk"]
 
+DATABASE = "records.sqlite"
 SPOOL = "feedback"
 
 
@@ -30,14 +31,14 @@ class Archive:
     def __init__(
         self,
         config: FeedbackConfig,
-        directory: Path,
-        database: Callable[[], Database],
+        data_dir: Path | None,
+        database_url: str | None,
         embed: Embed | None,
         model: str | None,
     ) -> None:
         self._config = config
-        self._directory = directory
-        self._open = database
+        self._directory, self._where = _places(data_dir, database_url)
+        self._waiting = self._directory / SPOOL / store_name(self._where)
         self._model = model
         self._meanings = Meanings(embed) if embed is not None else None
         self._lock = threading.RLock()
@@ -49,8 +50,10 @@ class Archive:
         """The records' database."""
         with self._lock:
             if self._database is None:
+                from gatewright.storage.sql.database import Database
+
                 made_directory(self._directory)
-                self._database = self._open()
+                self._database = Database(self._where)
             return self._database
 
     @property
@@ -88,12 +91,12 @@ class Archive:
 
         with self._lock:
             if self._spool is None:
-                self._spool = Spool(self._directory / SPOOL, self._config.spool_max_bytes)
+                self._spool = Spool(self._waiting, self._config.spool_max_bytes)
             return self._spool
 
     def left_behind(self) -> bool:
         """Say, without opening anything, whether an earlier process may have left feedback on the disk."""
-        return (self._directory / SPOOL).is_dir()
+        return self._waiting.is_dir()
 
     def close(self) -> None:
         """Close what was opened; it is opened again when it is asked for again."""
@@ -114,3 +117,14 @@ class Archive:
             spool.forget()
         if database is not None:
             database.forget()
+
+
+def waits_on_disk(data_dir: Path | None, database_url: str | None) -> bool:
+    """Say, without opening anything, whether a process may have left feedback on the disk for this database."""
+    directory, where = _places(data_dir, database_url)
+    return (directory / SPOOL / store_name(where)).is_dir()
+
+
+def _places(data_dir: Path | None, database_url: str | None) -> tuple[Path, Path | str]:
+    directory = data_directory(data_dir)
+    return directory, directory / DATABASE if database_url is None else address_of(database_url)

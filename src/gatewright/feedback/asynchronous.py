@@ -58,6 +58,10 @@ class AsynchronousFeedback:
         """Do what `get_deliveries` does."""
         return await asyncio.to_thread(self._loop.get_deliveries, feedback_id, tenant_id)
 
+    async def check_async(self) -> None:
+        """Do what `check` does."""
+        await asyncio.to_thread(self._loop.check)
+
     async def export_evaluation_set_async(self, path: str | Path, tenant_id: TenantScope = None, **options: Any) -> int:
         """Do what `export_evaluation_set` does."""
         return await asyncio.to_thread(self._loop.export_evaluation_set, path, tenant_id, **options)

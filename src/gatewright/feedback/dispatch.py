@@ -201,13 +201,15 @@ class _Lane(threading.Thread):
         self._awake = threading.Event()
 
     def run(self) -> None:
+        waits = False
         while not self.ended:
             self._awake.clear()
             try:
-                wait = self._round(self)
+                wait, waits = self._round(self), False
             except Exception as error:  # noqa: BLE001 - the database is down, most likely; it is asked again
-                log.warning("callback %s waits: %s", self.callback.name, error)
-                wait = self._poll_interval
+                if not waits:
+                    log.warning("callback %s waits: %s", self.callback.name, error)
+                wait, waits = self._poll_interval, True
             if not self.ended:
                 self._awake.wait(wait)
 

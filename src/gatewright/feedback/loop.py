@@ -23,16 +23,14 @@ from gatewright.feedback.meaning import Embed
 from gatewright.feedback.recording import Recording
 from gatewright.feedback.spool import Kept
 from gatewright.feedback.types import ALL_TENANTS, Delivery, Feedback, FeedbackStatus, FeedbackType, TenantScope
-from gatewright.storage.data_directory import data_directory
+from gatewright.storage.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from gatewright.feedback.store import Filter
-    from gatewright.storage.sql.database import Database
 
 __all__ = ["FeedbackLoop"]
 
 CLOSE_SECONDS = 5.0
-DATABASE = "records.sqlite"
 
 
 class FeedbackLoop(AsynchronousFeedback):
@@ -49,7 +47,6 @@ class FeedbackLoop(AsynchronousFeedback):
         *,
         data_dir: str | Path | None = None,
         database_url: str | None = None,
-        database: Callable[[], Database] | None = None,
         embed: Embed | None = None,
         embedding_model: str | None = None,
         run_async: RunAsync | None = None,
@@ -57,11 +54,8 @@ class FeedbackLoop(AsynchronousFeedback):
     ) -> None:
         self.config = config or FeedbackConfig()
         self._now = utc_now
-        directory = data_directory(Path(data_dir) if data_dir is not None else None)
-        self._archive = Archive(
-            self.config, directory, database or _database(directory, database_url), embed, embedding_model
-        )
-        archive = self._archive
+        given = Path(data_dir) if data_dir is not None else None
+        archive = self._archive = Archive(self.config, given, database_url, embed, embedding_model)
         self._callbacks = Callbacks()
         self._dispatcher = Dispatcher(
             self._callbacks,
@@ -266,6 +260,12 @@ class FeedbackLoop(AsynchronousFeedback):
         if self._archive.left_behind():
             self._keeper.start()
 
+    def check(self) -> None:
+        """Raise where feedback waits on the local disk, or the database does not answer."""
+        if self._keeper.last_error is not None:
+            raise StoreUnavailable("feedback waits on the local disk: the records' database does not answer")
+        self._archive.database.check()
+
     def rest(self, seconds: float = CLOSE_SECONDS) -> None:
         """End the threads; what callbacks have not been told waits for the next process."""
         self._dispatcher.close(seconds)
@@ -349,15 +349,6 @@ def _id(value: object, field: str = "feedback_id") -> str:
 
 def _not_found(feedback_id: str) -> NotFound:
     return NotFound(f"feedback_id: there is no feedback {feedback_id!r}", param="feedback_id")
-
-
-def _database(directory: Path, url: str | None) -> Callable[[], Database]:
-    def opened() -> Database:
-        from gatewright.storage.sql.database import Database
-
-        return Database(url if url is not None else directory / DATABASE)
-
-    return opened
 
 
 def _waking(dispatcher: Dispatcher) -> Callable[[Sequence[Kept]], None]:

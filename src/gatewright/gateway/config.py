@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from gatewright.feedback.config import FeedbackConfig
 from gatewright.health.config import ActiveCheckConfig, HealthConfig
 from gatewright.layers.batching.config import BatchingConfig
 from gatewright.layers.cache import CacheConfig, CacheMechanism
@@ -170,6 +171,7 @@ class GatewayConfig(Config):
     enable_validation: bool | None = None
     validation_level: ValidationLevel = ValidationLevel.MODERATE
     validation: ValidationConfig | None = None
+    feedback: FeedbackConfig = FeedbackConfig()
     health: HealthConfig = HealthConfig()
     health_checks: ActiveCheckConfig = ActiveCheckConfig()
     redis_url: SecretStr | None = None

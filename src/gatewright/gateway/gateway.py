@@ -14,6 +14,7 @@ from gatewright.errors import GatewayError
 from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.controls import FlowControls
+from gatewright.gateway.feedback import FeedbackMethods, GatewayFeedback
 from gatewright.gateway.guard_controls import GuardControls
 from gatewright.gateway.home import HomeLoop
 from gatewright.gateway.requests import CallMaker
@@ -34,7 +35,7 @@ __all__ = ["LiteLLMGateway"]
 T = TypeVar("T")
 
 
-class LiteLLMGateway(FlowControls, GuardControls):
+class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
     """Generates, embeds and streams with the models of its configuration; without one, of the environment.
 
     Safe to use from many threads and many event loops at once. Close it, or use it in `with` or `async with`, to
@@ -52,6 +53,8 @@ class LiteLLMGateway(FlowControls, GuardControls):
         self._calls = CallMaker(self.config, self._clock)
         self._under_way = UnderWay(self._assembly)
         self._home = HomeLoop(self._under_way)
+        self._feedback = GatewayFeedback(self)
+        self._feedback.start()
 
     async def generate_async(
         self,
@@ -141,6 +144,12 @@ class LiteLLMGateway(FlowControls, GuardControls):
     def closed(self) -> bool:
         """Whether it takes no calls any more."""
         return self._home.closed
+
+    @property
+    def at_home(self) -> bool:
+        """Whether it has an event loop that runs."""
+        loop = self._home.loop
+        return loop is not None and loop.is_running()
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
         """Have `subscriber(event)` called for whatever happens, on the home loop; call what is returned to end it."""
@@ -251,11 +260,15 @@ class LiteLLMGateway(FlowControls, GuardControls):
     async def aclose(self) -> None:
         """Let calls under way end within `close_timeout` seconds, cut off the others, close all connections."""
         closer = asyncio.current_task()
+        await asyncio.to_thread(self._feedback.close)
         await self._home.aclose(lambda: self._under_way.finish(self.config.close_timeout, closer))
 
     def close(self) -> None:
         """Do the same and wait for it; refused on the gateway's own event loop."""
         closer = threading.get_ident()
+        if not self.closed:
+            self._home.refuse_here()
+            self._feedback.close()
         self._home.close(lambda: self._under_way.finish(self.config.close_timeout, closer))
 
     def __enter__(self) -> Self:

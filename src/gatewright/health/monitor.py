@@ -62,7 +62,7 @@ class HealthMonitor:
         self._deployments = deployments
         self._breakers = breakers
         self._queues = queues
-        self._stores = stores or {}
+        self._stores = dict(stores or {})
         self._traffic: OrderedDict[str, tuple[str, Traffic]] = OrderedDict()
         self._checks: dict[str, Checked] = {}
 
@@ -79,6 +79,10 @@ class HealthMonitor:
                 traffic.succeeded(event.seconds, now)
         elif isinstance(event, StreamEnded):
             self._stream_ended(event)
+
+    def watch(self, name: str, check: Callable[[], Awaitable[object]]) -> None:
+        """Have a store that is used from now on in the reports; `check` raises where it is not well."""
+        self._stores[name] = check
 
     def checked(self, deployment: Deployment, seconds: float, error: BaseException | None) -> None:
         """Hear of an active check that took `seconds`, and of its error where it failed."""

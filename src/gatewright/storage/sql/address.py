@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from pathlib import Path
 
 from gatewright.errors import ConfigurationError
 
-__all__ = ["address_of"]
+__all__ = ["address_of", "store_name"]
 
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -23,3 +24,17 @@ def address_of(where: str | Path) -> Path | str:
     raise ConfigurationError(
         "database_url: expected postgresql://user:password@host/database, or sqlite:///path", param="database_url"
     )
+
+
+def store_name(where: Path | str) -> str:
+    """Name a database for what waits for it on the local disk: what is for one is not brought into another.
+
+    Whoever changes the password of a URL finds the same name.
+    """
+    if isinstance(where, Path):
+        return f"sqlite-{_digest(str(where.absolute()))}"
+    return f"postgresql-{_digest(where.partition('://')[2].rpartition('@')[2])}"
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=6).hexdigest()
