@@ -78,7 +78,7 @@ def keeper_of(tmp_path: Path, quick: None) -> Iterator[Callable[[Store], Keeper]
     yield make
     for keeper, spool, store in made:
         store.answers.set()
-        keeper.close()
+        keeper.close(5.0)
         spool.close()
 
 
@@ -150,7 +150,7 @@ def test_neither_database_nor_disk(store: Store, tmp_path: Path, quick: None) ->
     with pytest.raises(StoreUnavailable, match="cannot be kept"):
         keeper.keep(said(), [])
     store.down = False
-    keeper.close()
+    keeper.close(5.0)
     assert store.rows == {}
 
 
@@ -166,6 +166,27 @@ def test_what_an_earlier_process_left_is_brought_in(
     later.start()
     until(lambda: not later.waiting)
     assert store.rows.keys() == {one.id for one in many}
+
+
+def test_what_cannot_be_stored_at_all_is_put_aside(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path / "spool", 1 << 22)
+    many = [said() for _ in range(5)]
+    for one in many:
+        spool.add(one, [])
+
+    def picky(given: Sequence[Kept]) -> None:
+        if many[2].id in [feedback.id for feedback, _ in given]:
+            raise ValueError
+        store.add(given)
+
+    assert spool.drain(picky) == 5
+    assert store.rows.keys() == {one.id for one in many} - {many[2].id}
+    assert many[2].id.encode() in (tmp_path / "spool" / "rejected.feedback").read_bytes()
+    assert not spool.waiting()
+    assert "is put aside" in caplog.text
+    spool.close()
 
 
 def test_its_thread_ends_when_there_is_nothing_to_do(

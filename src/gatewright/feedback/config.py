@@ -45,6 +45,6 @@ class FeedbackConfig(Config):
     require_known_operation: bool = True
     group_by_meaning: bool = True
     embedding_model: str | None = Field(default=None, min_length=1)
-    similarity: float = Field(default=0.7, gt=0, le=1)
+    similarity: float = Field(default=0.6, gt=0, le=1)
     max_grouped: int = Field(default=2000, ge=1, le=20_000)
     callbacks: CallbackConfig = CallbackConfig()

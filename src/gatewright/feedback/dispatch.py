@@ -116,7 +116,8 @@ class Dispatcher:
             lane.end()
         until = time.monotonic() + seconds
         for lane in lanes:
-            lane.join(until - time.monotonic())
+            if lane is not threading.current_thread():  # a gateway may be collected in any thread
+                lane.join(max(0.0, until - time.monotonic()))
 
     def start_afresh(self) -> None:
         """Begin anew in a forked child, whose parent has the threads."""

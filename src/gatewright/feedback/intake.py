@@ -15,9 +15,11 @@ from gatewright.feedback.rating import read_rating
 from gatewright.feedback.types import Feedback, FeedbackType, new_feedback_id
 from gatewright.types.configuration import nearest
 
-__all__ = ["checked_tenant", "checked_text", "checked_type", "new_feedback"]
+__all__ = ["MAX_TOLD_CHARS", "checked_tenant", "checked_text", "checked_type", "new_feedback"]
 
 MAX_NAME_BYTES = 512
+MAX_TOLD_CHARS = 200
+"""Of a model's or a version's name: an index has it, and PostgreSQL's rows of an index are short."""
 MAX_DEPTH = 16
 _SAYS_SOMETHING = frozenset({FeedbackType.CORRECTION, FeedbackType.IMPROVEMENT, FeedbackType.ERROR})
 
@@ -154,7 +156,7 @@ def _told(metadata: Mapping[str, Any], name: str) -> str | None:
     value = metadata.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    return value[:MAX_NAME_BYTES] if isinstance(value, str) and value.strip() else None
+    return value[:MAX_TOLD_CHARS] if isinstance(value, str) and value.strip() else None
 
 
 def _shown(value: object) -> str:

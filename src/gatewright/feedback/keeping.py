@@ -118,13 +118,14 @@ class Keeper:
         """Whether anything is on the disk only."""
         return self._spool().waiting()
 
-    def close(self) -> None:
-        """End the thread, what it was asked for done."""
+    def close(self, seconds: float) -> None:
+        """End the thread when what it was asked for is done, waiting so long at most."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
             self._asked.put(None)
-            thread.join(self._patience)
+            if thread is not threading.current_thread():  # a gateway may be collected in any thread
+                thread.join(seconds)
 
     def forget(self) -> None:
         """Start afresh in a forked child: the thread and what it was asked for are the parent's."""

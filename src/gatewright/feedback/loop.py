@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["FeedbackLoop"]
 
 CLOSE_SECONDS = 5.0
+EXIT_SECONDS = 1.0
+"""How long the end of the process waits for what is under way."""
 
 
 class FeedbackLoop(AsynchronousFeedback):
@@ -269,7 +272,7 @@ class FeedbackLoop(AsynchronousFeedback):
     def rest(self, seconds: float = CLOSE_SECONDS) -> None:
         """End the threads; what callbacks have not been told waits for the next process."""
         self._dispatcher.close(seconds)
-        self._keeper.close()
+        self._keeper.close(seconds)
         self._archive.close()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
@@ -366,10 +369,17 @@ def _run_here(work: Any) -> None:
 _loops: weakref.WeakSet[FeedbackLoop] = weakref.WeakSet()
 
 
+def _at_exit() -> None:
+    """Let no thread be inside a database's library when the interpreter goes."""
+    for loop in list(_loops):
+        loop.rest(EXIT_SECONDS)
+
+
 def _in_child() -> None:
     for loop in list(_loops):
         loop._forget()  # pyright: ignore[reportPrivateUsage]
 
 
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from gatewright.feedback.intake import MAX_TOLD_CHARS
 from gatewright.feedback.store import milliseconds
 from gatewright.feedback.types import Feedback
 from gatewright.storage.sql.database import Database
@@ -113,7 +114,11 @@ def _found(connection: sa.Connection, keys: Iterable[bytes]) -> dict[bytes, Oper
     )
     found: Sequence[Any] = connection.execute(query).all()
     return {
-        bytes(row.id): Operation(tenant_id=row.tenant, model=row.model, prompt_version=_version(row.tags))
+        bytes(row.id): Operation(
+            tenant_id=row.tenant,
+            model=row.model and row.model[:MAX_TOLD_CHARS],
+            prompt_version=_version(row.tags),
+        )
         for row in found
     }
 
@@ -124,5 +129,5 @@ def _version(tags: str | None) -> str | None:
     for tag in listed:
         name, mark, version = tag.replace("=", ":", 1).partition(":")
         if mark and name.strip() == _VERSION_TAG and version.strip():
-            return version.strip()
+            return version.strip()[:MAX_TOLD_CHARS]
     return None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from gatewright.errors import GatewayError
 from gatewright.feedback.types import Delivery, Feedback
 from gatewright.storage.errors import StoreUnavailable
-from gatewright.storage.journal import Journal, JournalConfig, JournalReader
+from gatewright.storage.journal import Entry, Journal, JournalConfig, JournalReader
 from gatewright.storage.journal.segment import segments
 from gatewright.storage.locks import FileLock
 
@@ -18,7 +20,10 @@ __all__ = ["Kept", "Spool"]
 
 Kept = tuple[Feedback, Sequence[Delivery]]
 BATCH = 500
+REJECTED = "rejected.feedback"
 SEGMENT_BYTES = 1 << 18
+
+log = logging.getLogger("gatewright.feedback")
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[Feedback, list[Delivery]])
@@ -58,7 +63,7 @@ class Spool:
                 return 0
             try:
                 while entries := self._reader.read(BATCH):
-                    add([_decoder.decode(entry.content) for entry in entries])
+                    self._hand_over(entries, add)
                     self._reader.drained(entries)
                     moved += len(entries)
                 self._journal.close()
@@ -66,6 +71,21 @@ class Spool:
             finally:
                 self._turn.release()
         return moved
+
+    def _hand_over(self, entries: Sequence[Entry], add: Callable[[Sequence[Kept]], None]) -> None:
+        """Hand over a batch; where something in it is not taken, all of it but that, which is put aside."""
+        try:
+            add([_decoder.decode(entry.content) for entry in entries])
+        except GatewayError:
+            raise
+        except Exception:
+            if len(entries) > 1:
+                for entry in entries:
+                    self._hand_over([entry], add)
+                return
+            log.exception("a feedback of %d bytes cannot be stored and is put aside", len(entries[0].content))
+            with (self._directory / REJECTED).open("ab") as file:
+                file.write(entries[0].content + b"\n")
 
     def close(self) -> None:
         """Let go of the files; what waits is drained by the next process."""

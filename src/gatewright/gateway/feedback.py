@@ -109,12 +109,15 @@ class GatewayFeedback:
         if gateway is None or self._closed:
             raise GatewayClosed("the gateway is closed: make a new one")
         config = self._config
-        model = config.feedback.embedding_model or config.default_embedding_model
+        settings = config.feedback
+        if not config.record_operations:  # then none is known
+            settings = settings.model_copy(update={"require_known_operation": False})
+        model = settings.embedding_model or config.default_embedding_model
         loop = FeedbackLoop(
-            config.feedback,
+            settings,
             data_dir=config.data_dir,
             database_url=_url(config),
-            embed=_embedding(self._gateway, model) if model and config.feedback.group_by_meaning else None,
+            embed=_embedding(self._gateway, model) if model and settings.group_by_meaning else None,
             embedding_model=model,
             run_async=_at_home(self._gateway),
         )

@@ -8,7 +8,7 @@ __all__ = ["SchemaTooNew", "StoreUnavailable"]
 
 
 class StoreUnavailable(GatewayError):
-    """A shared store is too slow, gone, or cannot do what it is asked; no caller of the gateway ever gets it."""
+    """A store is too slow, gone, or cannot do what it is asked; whoever asks a model never gets it."""
 
     code = "store_unavailable"
     status = 503

@@ -166,7 +166,11 @@ feedback = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("prompt_version", sa.Text),
     sa.Column("text_key", sa.BigInteger),  # the same for texts of the same normal form
-    sa.Index("feedback_of_tenant", "tenant", "created_at", "id"),
+    # Everything that is counted by: counting reads the index alone.
+    sa.Index(
+        "feedback_of_tenant",
+        *("tenant", "created_at", "id", "type", "status", "rating", "model", "prompt_version", "text_key"),
+    ),
     sa.Index("feedback_by_time", "created_at", "id"),
     sqlite_with_rowid=False,
 )

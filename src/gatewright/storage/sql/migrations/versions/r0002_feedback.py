@@ -30,7 +30,8 @@ def upgrade() -> None:
         sa.Column("text_key", sa.BigInteger),
         sqlite_with_rowid=False,
     )
-    op.create_index("feedback_of_tenant", "feedback", ["tenant", "created_at", "id"])
+    counted = ["type", "status", "rating", "model", "prompt_version", "text_key"]
+    op.create_index("feedback_of_tenant", "feedback", ["tenant", "created_at", "id", *counted])
     op.create_index("feedback_by_time", "feedback", ["created_at", "id"])
     _create_partial_index("feedback_pending", "feedback", ["type", "created_at"], "status = 'pending'")
     _create_partial_index("feedback_unverified", "feedback", ["created_at"], "link = 'unverified'")
