@@ -27,6 +27,7 @@ __all__ = [
     "ProviderTimeout",
     "ProviderUnavailable",
     "RateLimited",
+    "RecordsUnavailable",
     "StreamInterrupted",
     "UnsupportedParameter",
     "ValidationFailed",
@@ -159,6 +160,15 @@ class GatewayClosed(GatewayError):
 
     code = "gateway_closed"
     status = 503
+
+
+class RecordsUnavailable(GatewayError):
+    """No call is made that could not be recorded: the journal is full, or its disk takes nothing."""
+
+    code = "records_unavailable"
+    status = 503
+    retryable = True
+    asked = False
 
 
 class BadRequest(GatewayError):

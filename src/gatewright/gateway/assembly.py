@@ -14,6 +14,7 @@ from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
 from gatewright.gateway.guarding import Guarding
 from gatewright.gateway.naming import check_names
+from gatewright.gateway.recording import Recording
 from gatewright.health.probes import probe_of
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deadline import DeadlineLayer
@@ -36,7 +37,8 @@ __all__ = ["Assembly"]
 class Assembly:
     """The layers of one configuration, put together.
 
-    Call stack: deadline → cache → deduplication → rate limits → batching → splitting of embeddings → routing.
+    Call stack: recording → deadline → cache → deduplication → rate limits → batching → splitting of embeddings →
+    routing.
     Attempt stack: circuit breaker → the deployment's limits → the provider.
     """
 
@@ -56,6 +58,8 @@ class Assembly:
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
+        self._lane_names: dict[str, str] = {}
+        self.recording = Recording(config, clock=clock, events=events, lane_of=self._lane_of)
         self.guarding = Guarding(config, clock=clock, events=events)
         self.caching = Caching(
             config, clock=clock, events=events, table=lambda: self.table, policy=self.guarding.version
@@ -66,7 +70,7 @@ class Assembly:
             events=events,
             table=lambda: self.table,
             embed_limit=self.embed_limit,
-            stores=self.caching.checks(),
+            stores={**self.caching.checks(), **self.recording.checks()},
         )
         self.table = RoutingTable(
             deployments.listed(),
@@ -88,7 +92,7 @@ class Assembly:
             rng=rng,
             continue_streams=config.continue_streams,
         )
-        self._outer: list[Layer] = [DeadlineLayer(clock)]
+        self._outer: list[Layer] = [*self.recording.layers(), DeadlineLayer(clock)]
         self._inner: list[Layer] = [EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]
         self.handle: Handler = self._router
         self._checks = self.flow.check_idle(config, self._probe) if config.health_checks.enabled else None
@@ -133,7 +137,11 @@ class Assembly:
             # The provider is found anew each time: closing lets go of it.
             handler = stack(layers, lambda call, /: self.lanes.provider(deployment)(call))
             self._attempts[deployment.id] = handler
+            self._lane_names[deployment.id] = self.lanes.lane(deployment)
         return handler
+
+    def _lane_of(self, deployment_id: str) -> str | None:
+        return self._lane_names.get(deployment_id)
 
     async def _probe(self, deployment: Deployment) -> None:
         """Ask a deployment the cheapest question: for one token, or for one vector."""
@@ -144,6 +152,7 @@ class Assembly:
 
     def _drop(self, deployment_id: str) -> None:
         self._attempts.pop(deployment_id, None)
+        self._lane_names.pop(deployment_id, None)
         self.lanes.forget(deployment_id)
         self.flow.dropped(deployment_id)
 
@@ -166,6 +175,7 @@ class Assembly:
     def start_afresh(self) -> None:
         """Forget, in a forked child, the calls that are under way in the parent."""
         self.flow.abandon(forked=True)
+        self.recording.start_afresh()
         for group in self.table.groups():
             for state in group.states:
                 while state.in_flight > 0:

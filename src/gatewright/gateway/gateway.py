@@ -68,7 +68,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
 
         `params` go to the model by their OpenAI names (`temperature`, `tools`, `n` …) or the provider's own. For the
         gateway itself are `timeout` (seconds for the whole call), `max_retries`, `fallbacks`, `drop_params`,
-        `session` and `tags`. A Pydantic class as `response_format` gives `response.parsed`.
+        `session`, `agent_id` and `tags`. A Pydantic class as `response_format` gives `response.parsed`.
         """
         call, parse_as = self._calls.generation(prompt, model, messages, tenant_id, params)
         if self._home.loop is not None and asyncio.get_running_loop() is self._home.loop:
@@ -262,6 +262,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
         closer = asyncio.current_task()
         await asyncio.to_thread(self._feedback.close)
         await self._home.aclose(lambda: self._under_way.finish(self.config.close_timeout, closer))
+        await self._assembly.recording.aclose()
 
     def close(self) -> None:
         """Do the same and wait for it; refused on the gateway's own event loop."""
@@ -270,6 +271,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
             self._home.refuse_here()
             self._feedback.close()
         self._home.close(lambda: self._under_way.finish(self.config.close_timeout, closer))
+        self._assembly.recording.close()
 
     def __enter__(self) -> Self:
         return self

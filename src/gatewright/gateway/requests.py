@@ -25,7 +25,7 @@ __all__ = ["CallMaker", "MadeCall"]
 
 _CACHE = frozenset({"cache", "cache_ttl"})
 _OPTIONS = frozenset({"timeout", "max_retries", "fallbacks", "drop_params", "continue_streams", "deduplicate"}) | _CACHE
-_CALLER = frozenset({"session", "tags", "key_id"})
+_CALLER = frozenset({"session", "tags", "key_id", "agent_id"})
 _OWN = _OPTIONS | _CALLER
 
 
@@ -151,6 +151,7 @@ def _caller(tenant_id: str | None, user: Any, own: Mapping[str, Any]) -> Caller:
         user=user if isinstance(user, str) else None,
         session=_text(own, "session"),
         key_id=_text(own, "key_id"),
+        agent_id=_text(own, "agent_id"),
         tags=_tags(own.get("tags")),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gatewright.clock import Clock
 from gatewright.health.faults import wording
+from gatewright.types.configuration import mapping
 
 __all__ = ["checked_stores"]
 
@@ -15,7 +16,10 @@ Check = Callable[[], Awaitable[object]]
 
 
 async def checked_stores(checks: Mapping[str, Check], timeout: float, clock: Clock) -> dict[str, Any]:
-    """Run all checks at once, each for `timeout` seconds at most, and write down what came of them."""
+    """Run all checks at once, each for `timeout` seconds at most, and write down what came of them.
+
+    A mapping that a check gives is written down beside it.
+    """
     results = await asyncio.gather(*(_checked(check, timeout, clock) for check in checks.values()))
     return dict(zip(checks, results, strict=True))
 
@@ -23,9 +27,10 @@ async def checked_stores(checks: Mapping[str, Check], timeout: float, clock: Clo
 async def _checked(check: Check, timeout: float, clock: Clock) -> dict[str, Any]:
     began = clock.now()
     error: str | None = None
+    details: object = None
     try:
         async with asyncio.timeout(timeout):
-            await check()
+            details = await check()
     except TimeoutError:
         error = "Timed out"
     except Exception as failure:  # noqa: BLE001 - whatever a store fails with is what there is to be reported
@@ -34,4 +39,5 @@ async def _checked(check: Check, timeout: float, clock: Clock) -> dict[str, Any]
         "status": "healthy" if error is None else "unhealthy",
         "last_error": error,
         "response_time_ms": round((clock.now() - began) * 1000, 1),
+        **(mapping(details) or {}),
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gatewright.types.configuration import Config
 
@@ -23,10 +23,16 @@ class RecordsConfig(Config):
     interval: float = Field(default=0.5, gt=0, le=60)
     batch_size: int = Field(default=2000, ge=1, le=100_000)
     journal_segment_bytes: int = Field(default=1 << 20, ge=4096, le=1 << 30)
-    journal_max_bytes: int = Field(default=1 << 30, ge=1 << 16)
+    journal_max_bytes: int = Field(default=1 << 30, ge=1 << 14)
     journal_fsync: bool = False
     when_full: Literal["refuse", "drop_oldest"] = "refuse"
     keep_operations: int | None = Field(default=90, ge=1)
     keep_content: int | None = Field(default=7, ge=1)
     keep_minutes: int | None = Field(default=7, ge=1)
     keep_hours: int | None = Field(default=400, ge=1)
+
+    @model_validator(mode="after")
+    def _room_for_several(self) -> Self:
+        if self.journal_max_bytes < 4 * self.journal_segment_bytes:
+            raise ValueError("journal_max_bytes of at least four times journal_segment_bytes")
+        return self

@@ -48,10 +48,12 @@ class AttemptEnded(Event, frozen=True, kw_only=True):
     """One attempt at one deployment ended: with a reply that began (`error` is None) or with an error.
 
     `streamed` says that the reply has begun only: `seconds` is the time to its first chunk, and `StreamEnded` follows.
+    `model` is the deployment's own name for it.
     """
 
     deployment_id: str
     provider: str
+    model: str = ""
     seconds: float
     error: GatewayError | None = None
     streamed: bool = False
@@ -163,10 +165,11 @@ Emit = Callable[[Event], None]
 class Events:
     """Hands every event to its subscribers; it never waits, and a subscriber's error never reaches a call."""
 
-    __slots__ = ("_everything", "_kinds", "_subscribers")
+    __slots__ = ("_by_kind", "_everything", "_kinds", "_subscribers")
 
     def __init__(self) -> None:
         self._subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...] = ()
+        self._by_kind: dict[type[Event], tuple[Callable[[Event], None], ...]] = {}
         self._kinds: frozenset[type[Event]] = frozenset()
         self._everything = False
 
@@ -182,8 +185,15 @@ class Events:
 
     def _set(self, subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...]) -> None:
         self._subscribers = subscribers
+        self._by_kind = {}
         self._kinds = frozenset(kind for _, kinds in subscribers for kind in kinds)
         self._everything = Event in self._kinds
+
+    def _hearers(self, kind: type[Event]) -> tuple[Callable[[Event], None], ...]:
+        """Find who hears a kind of event, for all events of it to come."""
+        hearers = tuple(hearer for hearer, kinds in self._subscribers if issubclass(kind, kinds))
+        self._by_kind[kind] = hearers
+        return hearers
 
     @property
     def heard(self) -> bool:
@@ -196,9 +206,10 @@ class Events:
 
     def emit(self, event: Event) -> None:
         """Hand an event over, synchronously."""
-        for subscriber, kinds in self._subscribers:
-            if isinstance(event, kinds):
-                try:
-                    subscriber(event)
-                except Exception:
-                    log.exception("a subscriber failed on %s", type(event).__name__)
+        kind = type(event)
+        hearers = self._by_kind.get(kind)
+        for hearer in self._hearers(kind) if hearers is None else hearers:
+            try:
+                hearer(event)
+            except Exception:
+                log.exception("a subscriber failed on %s", kind.__name__)

@@ -8,12 +8,16 @@ __all__ = ["ANONYMOUS", "Caller"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The tenant, user and session behind a call; whatever is stored for them is stored under `scoped(...)`."""
+    """Who is behind a call; whatever is stored for a tenant is stored under `scoped(...)`.
+
+    `agent_id` names the agent that asks, so that reports can tell its operations from others.
+    """
 
     tenant_id: str | None = None
     user: str | None = None
     session: str | None = None
     key_id: str | None = None
+    agent_id: str | None = None
     tags: tuple[str, ...] = ()
 
     def scoped(self, *parts: str) -> str:

@@ -70,7 +70,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, kw_only=True):
     """A whole answer: its choices, and where they came from.
 
-    `raw` is the provider's JSON as bytes, or litellm's own answer: decoded when asked for only.
+    `raw` is the provider's JSON as bytes, or litellm's own answer: decoded when asked for only. `saved_usd` is what one
+    that is shared with another call would have cost.
     """
 
     choices: Sequence[Choice]
@@ -79,6 +80,7 @@ class Answer(msgspec.Struct, kw_only=True):
     deployment_id: str = ""
     usage: Usage = NO_USAGE
     cost_usd: float | None = None
+    saved_usd: float | None = None
     id: str | None = None
     created: int | None = None
     system_fingerprint: str | None = None
@@ -118,6 +120,7 @@ class Embeddings(msgspec.Struct, kw_only=True):
     deployment_id: str = ""
     usage: Usage = NO_USAGE
     cost_usd: float | None = None
+    saved_usd: float | None = None
 
 
 def lazy_json(raw: bytes | dict[str, Any] | Dumpable | None) -> Any:

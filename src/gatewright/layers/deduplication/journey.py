@@ -84,10 +84,10 @@ class Journey:
         answer = self._answer
         if answer is None:
             return None
-        cost = 0.0 if member.shared else answer.cost_usd
+        cost, saved = (0.0, answer.cost_usd) if member.shared else (answer.cost_usd, None)
         if isinstance(answer, Embeddings):
-            return msgspec.structs.replace(answer, vectors=list(self._parts), cost_usd=cost)
-        return msgspec.structs.replace(answer, choices=list(self._parts), cost_usd=cost)
+            return msgspec.structs.replace(answer, vectors=list(self._parts), cost_usd=cost, saved_usd=saved)
+        return msgspec.structs.replace(answer, choices=list(self._parts), cost_usd=cost, saved_usd=saved)
 
     def marked(self, reply: Reply[Any, Any], member: Member) -> Reply[Any, Any]:
         """Say of a member's reply whether it is shared."""

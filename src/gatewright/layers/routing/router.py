@@ -150,6 +150,7 @@ class Router:
                 call_id=call.id,
                 deployment_id=deployment.id,
                 provider=deployment.provider,
+                model=deployment.model,
                 seconds=seconds,
                 error=error,
                 streamed=streamed,

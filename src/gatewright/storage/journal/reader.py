@@ -31,17 +31,20 @@ class Entry(NamedTuple):
 class _Followed:
     """A segment that is being read: `drained` is up to where what was read is safe elsewhere."""
 
-    __slots__ = ("damaged", "drained", "fd", "path")
+    __slots__ = ("damaged", "drained", "fd", "live", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self.drained = 0
         self.damaged = False
+        self.live = True
 
     def ended(self) -> bool:
         """Say whether nobody writes it any more."""
-        return locked(self.fd)
+        if self.live:
+            self.live = not locked(self.fd)
+        return not self.live
 
 
 class JournalReader:
@@ -58,6 +61,11 @@ class JournalReader:
         self._followed: dict[Path, _Followed] = {}
         self.damaged = 0
         self.torn = 0
+
+    @property
+    def follows_others(self) -> bool:
+        """Whether another process is writing one of the segments."""
+        return any(one.live and self._used(one.path) is None for one in self._followed.values())
 
     def read(self, limit: int) -> list[Entry]:
         """Give up to `limit` entries that are not drained; files that have no more are removed."""

@@ -1,0 +1,70 @@
+"""The operation log's place in a gateway: the journal that its calls are written to, and who hears of them."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from gatewright.clock import Clock
+from gatewright.gateway.config import GatewayConfig
+from gatewright.layers.recording import RecordingLayer
+from gatewright.llmops.recorder import Recorder
+from gatewright.llmops.records import Records
+from gatewright.pipeline.events import Events
+from gatewright.pipeline.layer import Layer
+from gatewright.storage.data_directory import data_directory
+
+__all__ = ["Recording"]
+
+
+class Recording:
+    """Records a gateway's operations, where that is on; several gateways of one data directory share its records."""
+
+    def __init__(
+        self, config: GatewayConfig, *, clock: Clock, events: Events, lane_of: Callable[[str], str | None]
+    ) -> None:
+        self.records: Records | None = None
+        self._recorder: Recorder | None = None
+        self._close_timeout = config.close_timeout
+        if not config.record_operations:
+            return
+        url = config.database_url
+        self.records = records = Records.of(
+            data_directory(config.data_dir), None if url is None else url.get_secret_value(), config.records
+        )
+        # A gateway that is dropped without being closed lets go as well, without waiting for anything.
+        self._released = weakref.finalize(self, records.release)
+        self._released.atexit = False
+        self._recorder = Recorder(records.journal.append, clock=clock, lane_of=lane_of, content=config.record_content)
+        events.subscribe(self._recorder, *Recorder.KINDS)
+
+    def layers(self) -> list[Layer]:
+        """Give the layer that refuses what could not be recorded; none where recording is off."""
+        records = self.records
+        return [] if records is None else [RecordingLayer(records.journal, records.admit)]
+
+    def checks(self) -> dict[str, Callable[[], Any]]:
+        """Give the health check of the records' store."""
+        return {} if self.records is None else {"records": self._check}
+
+    def start_afresh(self) -> None:
+        """Forget, in a forked child, the calls of the parent."""
+        if self._recorder is not None:
+            self._recorder.forget()
+
+    def close(self) -> None:
+        """Drain what was recorded, for `close_timeout` seconds at most, and let go."""
+        if self.records is not None and self._released.detach() is not None:
+            self.records.release(self._close_timeout)
+
+    async def aclose(self) -> None:
+        """Do the same without holding up the event loop."""
+        if self.records is not None and self._released.alive:
+            await asyncio.to_thread(self.close)
+
+    async def _check(self) -> dict[str, Any]:
+        assert self.records is not None
+        await asyncio.to_thread(self.records.check)
+        return self.records.status()
