@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gatewright.errors import CallCancelled, DeadlineExceeded, ProviderTimeout, RateLimited
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import AttemptEnded
@@ -17,45 +19,45 @@ _STATUS = {name: place for place, name in enumerate(STATUSES)}
 Span = tuple[float, float]
 
 
-class AttemptMade:
+class AttemptMade(msgspec.Struct):
     """An attempt: `ended` is when it did, or when its stream began where that is still under way."""
 
-    __slots__ = ("call_id", "deployment_id", "ended", "error", "first", "model", "provider", "seconds", "under_way")
-
-    def __init__(self, event: AttemptEnded, now: float) -> None:
-        self.call_id = event.call_id
-        self.deployment_id = event.deployment_id
-        self.provider = event.provider
-        self.model = event.model
-        self.seconds = event.seconds
-        self.ended = now
-        self.error: BaseException | None = event.error
-        self.under_way = event.streamed
-        self.first = now if event.streamed else None  # when its stream began
+    event: AttemptEnded
+    ended: float
+    under_way: bool = False
+    first: float | None = None  # when its stream began
+    streamed: float = 0.0  # seconds
+    failure: BaseException | None = None
 
     @property
     def began(self) -> float:
         """When it was made."""
-        return self.ended - self.seconds
+        return self.ended - self.streamed - self.event.seconds
 
     def end(self, now: float, error: BaseException | None) -> None:
         """Hear that its stream has ended."""
-        self.seconds += now - self.ended
-        self.ended, self.error, self.under_way = now, error, False
+        self.streamed = now - self.ended
+        self.ended, self.failure, self.under_way = now, error, False
 
     def record(self, began: float, ended: float) -> AttemptRecord:
         """Give its record in an operation that lasted from `began` to `ended`."""
-        start = self.ended - self.seconds
-        lasted = ended - start if self.under_way else self.seconds
-        error = None if self.error is None else type(self.error).__name__
-        # The operation's and the attempt's clocks were read a moment apart.
-        first = max(0, int((start - began) * MILLION))
-        return AttemptRecord(self.deployment_id, self.provider, first, max(0, int(lasted * MILLION)), error)
+        event, start = self.event, self.began
+        lasted = (ended if self.under_way else self.ended) - start
+        error = event.error or self.failure
+        first = int((start - began) * MILLION)
+        return AttemptRecord(
+            event.deployment_id,
+            event.provider,
+            first if first > 0 else 0,  # the operation's and the attempt's clocks were read a moment apart
+            int(lasted * MILLION),
+            None if error is None else type(error).__name__,
+        )
 
 
 class Account:
     """What has happened to a call so far; most calls need no more than the one attempt."""
 
+    eventful: bool = False  # whether any of the numbers below is not what it is here
     attempts: list[AttemptMade] = []
     rests: list[Span] = []
     queued: float = 0.0
@@ -105,10 +107,10 @@ def first_token(account: Account, began: float) -> int | None:
 def overhead(account: Account, began: float, seconds: float) -> float:
     """Give the seconds in which neither a provider was at work on the call nor the call waited for its turn."""
     ended = began + seconds
+    if len(account.attempts) == 1 and not account.rests:
+        only = account.attempts[0]
+        return max(0.0, seconds - ((ended if only.under_way else only.ended) - only.began))
     spans = [(made.began, ended if made.under_way else made.ended) for made in account.attempts]
-    if len(spans) == 1 and not account.rests:
-        start, end = spans[0]
-        return max(0.0, seconds - (end - start))
     covered, last = 0.0, began
     for start, end in sorted([*spans, *account.rests]):
         start, end = max(start, last), min(end, ended)

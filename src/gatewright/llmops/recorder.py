@@ -26,14 +26,15 @@ from gatewright.pipeline.events import (
     RetryScheduled,
     StreamEnded,
 )
+from gatewright.types.caller import ANONYMOUS
 from gatewright.types.records import (
-    AttemptRecord,
     GuardVerdict,
     LateAttempt,
     OperationRecord,
     encode_record,
 )
 from gatewright.types.results import Answer, Embeddings
+from gatewright.types.usage import NO_USAGE
 
 __all__ = ["Recorder"]
 
@@ -112,7 +113,8 @@ class Recorder:
 
     def _attempted(self, event: AttemptEnded) -> None:
         account = self._calls.get(event.call_id)
-        made = AttemptMade(event, self._clock.now())
+        now = self._clock.now()
+        made = AttemptMade(event, now, True, now) if event.streamed else AttemptMade(event, now)
         if account is None:
             self._append_late(made)
         elif account.attempts:
@@ -127,25 +129,25 @@ class Recorder:
     def _stream_ended(self, event: StreamEnded) -> None:
         account = self._calls.get(event.call_id)
         for made in reversed(account.attempts) if account is not None else ():
-            if made.deployment_id == event.deployment_id and made.under_way:
+            if made.event.deployment_id == event.deployment_id and made.under_way:
                 made.end(self._clock.now(), event.error)
                 return
 
     def _retried(self, event: RetryScheduled) -> None:
         if (account := self._calls.get(event.call_id)) is not None:
-            account.retries += 1
+            account.eventful, account.retries = True, account.retries + 1
             if event.seconds > 0:
                 now = self._clock.now()
                 account.rest(now, now + event.seconds)
 
     def _fell_back(self, event: Fallback) -> None:
         if (account := self._calls.get(event.call_id)) is not None:
-            account.fallbacks += 1
+            account.eventful, account.fallbacks = True, account.fallbacks + 1
 
     def _admitted(self, event: CallAdmitted) -> None:
         if (account := self._calls.get(event.call_id)) is not None:
             now = self._clock.now()
-            account.queued += event.waited
+            account.eventful, account.queued = True, account.queued + event.waited
             account.rest(now - event.waited, now)
 
     def _shared(self, event: CallShared) -> None:
@@ -160,7 +162,7 @@ class Recorder:
     def _tripped(self, event: GuardTripped) -> None:
         if (account := self._calls.get(event.call_id)) is not None:
             verdict = GuardVerdict(event.guardrail, event.rule, event.severity, event.action, event.side)
-            account.guards = [*account.guards, verdict]
+            account.eventful, account.guards = True, [*account.guards, verdict]
 
     def _settled(self, event: CallSettled) -> None:
         account = self._calls.pop(event.call_id, None) or Account()
@@ -177,42 +179,38 @@ class Recorder:
 
     def _record(self, event: CallSettled, account: Account) -> OperationRecord:
         call: Call = event.call
-        outcome, seconds, caller = event.outcome, event.seconds, call.caller
-        began = call.started_at
+        outcome, seconds, caller, attempts = event.outcome, event.seconds, call.caller, account.attempts
+        began, last = call.started_at, attempts[-1].event if attempts else None
         record = OperationRecord(
-            id=bytes.fromhex(event.call_id[4:]),
-            started_at=int((self._wall() - seconds) * 1000),
-            type=type_of(call),
-            status=SUCCESS if outcome.state == "completed" else status_of(outcome.state, outcome.error),
+            bytes.fromhex(event.call_id[4:]),
+            int((self._wall() - seconds) * 1000),
+            type_of(call),
+            SUCCESS if outcome.state == "completed" else status_of(outcome.state, outcome.error),
             tenant=caller.tenant_id,
-            agent=caller.agent_id,
-            user=caller.user,
-            session=caller.session,
-            key=caller.key_id,
-            tags=caller.tags,
             requested_model=call.request.model,
-            streamed=call.stream,
             latency=int(seconds * MILLION),
-            queued=int(account.queued * MILLION),
             overhead=int(overhead(account, began, seconds) * MILLION),
-            retries=account.retries,
-            fallbacks=account.fallbacks,
-            guards=account.guards,
         )
+        if caller is not ANONYMOUS:
+            record.agent, record.user, record.session = caller.agent_id, caller.user, caller.session
+            record.key, record.tags = caller.key_id, caller.tags
         if outcome.error is not None:
             record.error = type(outcome.error).__name__
-        if account.attempts:
-            record.attempts = [made.record(began, began + seconds) for made in account.attempts]
-            last = account.attempts[-1]
+        if account.eventful:
+            record.retries, record.fallbacks, record.guards = account.retries, account.fallbacks, account.guards
+            record.queued = int(account.queued * MILLION)
+        if last is not None:
             record.model, record.provider, record.deployment = last.model, last.provider, last.deployment_id
-            if call.stream:
-                record.first_token = first_token(account, began)
-        answer = outcome.value
-        if answer is not None:
-            self._answered(record, answer, account)
+            # The only attempt of a call is what the operation says of itself.
+            if len(attempts) > 1:
+                record.attempts = [made.record(began, began + seconds) for made in attempts]
+        if call.stream:
+            record.streamed, record.first_token = True, first_token(account, began)
+        if outcome.value is not None:
+            self._answered(record, outcome.value, account)
         else:
             record.cost = 0
-        if record.model is None:
+        if last is None:
             record.model = self._models.get(record.deployment or "", record.requested_model)
         if record.deployment is not None:
             record.lane = self._lane_of(record.deployment)
@@ -220,17 +218,14 @@ class Recorder:
 
     def _answered(self, record: OperationRecord, answer: Answer | Embeddings, account: Account) -> None:
         """Put down what an answer, or the part of it that came, used and cost."""
-        usage = answer.usage
         record.answered_model = answer.model
         record.deployment = answer.deployment_id or record.deployment
         record.provider = answer.provider or record.provider
-        record.prompt_tokens = usage.prompt_tokens
-        record.completion_tokens = usage.completion_tokens
-        record.cached_tokens = usage.cached_tokens
-        record.cache_write_tokens = usage.cache_write_tokens
-        record.reasoning_tokens = usage.reasoning_tokens
-        record.estimated = usage.source == "estimated"
-        cost = answer.cost_usd
+        usage, cost = answer.usage, answer.cost_usd
+        if usage is not NO_USAGE:
+            record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+            record.cached_tokens, record.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
+            record.reasoning_tokens, record.estimated = usage.reasoning_tokens, usage.source == "estimated"
         if account.cache is None or cost or account.attempts:
             # Who shared an answer whose first asker went away pays for it, and did not share it.
             record.cost = None if cost is None else round(cost * PICODOLLARS)
@@ -241,6 +236,7 @@ class Recorder:
 
     def _append_late(self, made: AttemptMade) -> None:
         self._late = (self._late + 1) % 10_000
-        operation = bytes.fromhex(made.call_id[4:])
-        record: AttemptRecord = made.record(made.ended - made.seconds, made.ended)
-        self._append(encode_record(LateAttempt(operation, FIRST_LATE + self._late, record)))
+        operation = bytes.fromhex(made.event.call_id[4:])
+        self._append(
+            encode_record(LateAttempt(operation, FIRST_LATE + self._late, made.record(made.began, made.ended)))
+        )

@@ -27,8 +27,10 @@ class GuardVerdict(msgspec.Struct, array_like=True, frozen=True):
     side: str
 
 
-class OperationRecord(msgspec.Struct, array_like=True, tag_field="kind", tag=1, kw_only=True):
-    """One call; `id` is 12 bytes, `started_at` milliseconds since 1970, durations are microseconds.
+class OperationRecord(msgspec.Struct, array_like=True, tag_field="kind", tag=1):
+    """One call; `attempts` are those of a call that made more than one.
+
+    `id` is 12 bytes, `started_at` milliseconds since 1970, durations are microseconds.
 
     Money is in 10⁻¹² US dollars; `cost` is None where the price is not known. `model` is the deployment's own name
     for it, `answered_model` the answer's. Written as a list: a field is added at the end, and none is ever removed.

@@ -10,10 +10,14 @@ from typing import Protocol
 from gatewright.storage.sql.address import address_of
 from gatewright.storage.sql.rows import Row
 
-__all__ = ["Backend", "backend_for"]
+__all__ = ["Backend", "Duplicate", "backend_for"]
 
 Key = tuple[int, int]
 Sketches = tuple[bytes | None, bytes | None]
+
+
+class Duplicate(Exception):
+    """An operation that is to be added is stored already."""
 
 
 class Backend(Protocol):
@@ -40,7 +44,7 @@ class Backend(Protocol):
         ...
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Add rows; those of `attempts` and `contents` that are there stay as they are."""
+        """Add rows; `Duplicate` where one of `operations` is there, while others that are there stay as they are."""
         ...
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, Sketches]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewright.errors import MissingExtra
 from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.sql.backend import Duplicate
 from gatewright.storage.sql.partitions import days_of, partition, upper_bound
 from gatewright.storage.sql.revisions import HEAD
 from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
@@ -56,6 +57,8 @@ class PostgresqlBackend:
                 yield
         except BaseException as error:
             self._partitions = set()  # those that were made in this transaction are not there
+            if isinstance(error, psycopg.errors.UniqueViolation):
+                raise Duplicate from error
             if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError):
                 raise  # a value that it does not take: it answers, and takes others
             self.close()

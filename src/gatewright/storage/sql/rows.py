@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from gatewright.storage.sql.names import Names
 from gatewright.types.records import OperationRecord
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
 ]
 
 Row = tuple[Any, ...]
-NameOf = Callable[[str], int]
 SeriesKey = tuple[int, int, int, int, int, int]
 
 _COLUMNS = {
@@ -44,36 +44,32 @@ ROLLUP_COLUMNS = tuple(_ROLLUP.split())
 _json = msgspec.json.Encoder().encode
 
 
-def series_key(record: OperationRecord, name: NameOf) -> SeriesKey:
+def series_key(record: OperationRecord, number: Names) -> SeriesKey:
     """Give what the reports tell this operation apart by."""
     return (
-        name(record.tenant) if record.tenant is not None else 0,
-        name(record.agent) if record.agent is not None else 0,
-        name(record.model) if record.model is not None else 0,
-        name(record.provider) if record.provider is not None else 0,
+        number[record.tenant] or 0,
+        number[record.agent] or 0,
+        number[record.model] or 0,
+        number[record.provider] or 0,
         record.type,
         record.status,
     )
 
 
-def operation_row(record: OperationRecord, series: int, name: NameOf) -> Row:
+def operation_row(record: OperationRecord, series: int, number: Names) -> Row:
     """Give the row of an operation; zeros that say nothing are left out, as they would take room."""
-
-    def number(text: str | None) -> int | None:
-        return name(text) if text is not None else None
-
     return (
         record.id,
         series,
         record.started_at,
         _plain(record.user),
         _plain(record.session),
-        number(record.key),
-        name(_json(record.tags).decode()) if record.tags else None,
-        number(record.requested_model),
-        number(record.answered_model),
-        number(record.deployment),
-        number(record.lane),
+        number[record.key],
+        number[_json(record.tags).decode()] if record.tags else None,
+        number[record.requested_model],
+        number[record.answered_model],
+        number[record.deployment],
+        number[record.lane],
         1 if record.streamed else None,
         record.prompt_tokens or None,
         record.completion_tokens or None,
@@ -82,40 +78,30 @@ def operation_row(record: OperationRecord, series: int, name: NameOf) -> Row:
         record.reasoning_tokens or None,
         1 if record.estimated else None,
         record.cost,
-        number(record.price_source),
+        number[record.price_source],
         record.latency,
         record.first_token,
         record.queued or None,
         record.overhead,
         record.retries or None,
         record.fallbacks or None,
-        number(record.cache),
+        number[record.cache],
         record.saved or None,
-        number(record.error),
+        number[record.error],
         _json(record.guards).decode() if record.guards else None,
     )
 
 
-def attempt_rows(record: OperationRecord, name: NameOf) -> Sequence[Row]:
+def attempt_rows(record: OperationRecord, number: Names) -> Sequence[Row]:
     """Give the rows of an operation's attempts, the first one's number 1."""
     return [
-        (
-            record.id,
-            number,
-            name(one.deployment),
-            name(one.provider),
-            one.began,
-            one.lasted,
-            name(one.error) if one.error is not None else None,
-        )
-        for number, one in enumerate(record.attempts, 1)
+        (record.id, place, number[one.deployment], number[one.provider], one.began, one.lasted, number[one.error])
+        for place, one in enumerate(record.attempts, 1)
     ]
 
 
-def content_row(record: OperationRecord) -> Row | None:
-    """Give the row of what was asked and answered, where that is recorded."""
-    if record.request is None and record.answer is None:
-        return None
+def content_row(record: OperationRecord) -> Row:
+    """Give the row of what was asked and answered."""
     return (record.id, _plain(record.request), _plain(record.answer))
 
 

@@ -32,11 +32,8 @@ def merged(sketch: bytes | None, values: Sequence[float]) -> bytes | None:
     if means:
         digest.batch_update(means, weights or None)
     digest.batch_update(array("f", values))
-    means, counts = array("f"), array("I")
-    for mean, weight in digest.centroids:
-        means.append(mean)
-        counts.append(round(weight))
-    return CENTROIDS + means.tobytes() + counts.tobytes()
+    centres, counts = zip(*digest.centroids, strict=True)
+    return CENTROIDS + array("f", centres).tobytes() + array("I", map(round, counts)).tobytes()
 
 
 def quantiles(sketches: Iterable[bytes], *shares: float) -> list[float]:

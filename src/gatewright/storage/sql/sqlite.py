@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.sql.backend import Duplicate
 from gatewright.storage.sql.revisions import HEAD
 from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
 
@@ -130,7 +131,9 @@ class SqliteBackend:
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """Add them."""
-        self._db.executemany(_INSERT[table], rows)
+        inserted = self._db.executemany(_INSERT[table], rows).rowcount
+        if table == "operations" and inserted != len(rows):
+            raise Duplicate
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, tuple[bytes | None, bytes | None]]:
         """Look them up."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatewright.storage.sql.backend import Backend, backend_for
+from gatewright.storage.sql.backend import Backend, Duplicate, backend_for
+from gatewright.storage.sql.names import Names
 from gatewright.storage.sql.rollups import Rollups
 from gatewright.storage.sql.rows import Row, SeriesKey, attempt_rows, content_row, operation_row, series_key
 from gatewright.types.records import LateAttempt, OperationRecord
@@ -37,23 +39,32 @@ class RecordStore:
     def __init__(self, where: str | Path) -> None:
         self._backend: Backend = backend_for(where)
         self._lock = threading.Lock()
-        self._names: dict[str, int] = {}
+        self._names = Names(self._backend.name)
         self._series: dict[SeriesKey, int] = {}
 
     def write(self, records: Sequence[OperationRecord], late: Sequence[LateAttempt] = ()) -> int:
         """Store what is not stored yet, in one transaction; give how many operations that were."""
-        by_id = {record.id: record for record in records}
+        new = list({record.id: record for record in records}.values())
         with self._lock:
             try:
-                with self._backend.transaction():
-                    known = self._backend.known(list(by_id)) if by_id else set[bytes]()
-                    new = [record for id_, record in by_id.items() if id_ not in known] if known else [*by_id.values()]
+                with self._transaction():
                     self._insert(new, late)
-            except BaseException:
-                # Numbers that were given in a transaction that is undone are nobody's.
-                self._names, self._series = {}, {}
-                raise
+            except Duplicate:
+                with self._transaction():
+                    known = self._backend.known([record.id for record in new])
+                    new = [record for record in new if record.id not in known]
+                    self._insert(new, late)
             return len(new)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[None]:
+        try:
+            with self._backend.transaction():
+                yield
+        except BaseException:
+            # Numbers that were given in a transaction that is undone are nobody's.
+            self._names, self._series = Names(self._backend.name), {}
+            raise
 
     def check(self) -> None:
         """Raise where it does not answer; it is migrated by that, where it is new or old."""
@@ -92,13 +103,16 @@ class RecordStore:
         attempts: list[Row] = []
         contents: list[Row] = []
         rollups = Rollups()
-        name = self._name
+        names = self._names
+        if len(names) > MOST_NAMES:
+            names.clear()
         for record in records:
             series = self._series_of(record)
-            operations.append(operation_row(record, series, name))
-            attempts += attempt_rows(record, name)
-            if (content := content_row(record)) is not None:
-                contents.append(content)
+            operations.append(operation_row(record, series, names))
+            if record.attempts:
+                attempts += attempt_rows(record, names)
+            if record.request is not None or record.answer is not None:
+                contents.append(content_row(record))
             rollups.add(series, record)
         attempts += [self._late_row(one) for one in late]
         for table, rows in (("operations", operations), ("attempts", attempts), ("contents", contents)):
@@ -109,9 +123,9 @@ class RecordStore:
 
     def _late_row(self, late: LateAttempt) -> Row:
         one = late.attempt
-        error = self._name(one.error) if one.error is not None else None
-        deployment, provider = self._name(one.deployment), self._name(one.provider)
-        return (late.operation, late.number, deployment, provider, one.began, one.lasted, error)
+        names = self._names
+        where = (names[one.deployment], names[one.provider])
+        return (late.operation, late.number, *where, one.began, one.lasted, names[one.error])
 
     def _add_up(self, rollups: Rollups) -> None:
         for grain, by_key in rollups.by_grain().items():
@@ -119,17 +133,8 @@ class RecordStore:
             rows = [rollup.row(key, known.get(key, (None, None))) for key, rollup in by_key.items()]
             self._backend.add_up(grain, rows)
 
-    def _name(self, text: str) -> int:
-        number = self._names.get(text)
-        if number is None:
-            if len(self._names) >= MOST_NAMES:
-                self._names.clear()
-            # A NUL ends a text in PostgreSQL and is no part of any name.
-            number = self._names[text] = self._backend.name(text.replace("\0", ""))
-        return number
-
     def _series_of(self, record: OperationRecord) -> int:
-        key = series_key(record, self._name)
+        key = series_key(record, self._names)
         number = self._series.get(key)
         if number is None:
             if len(self._series) >= MOST_NAMES:
