@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewright.clock import Clock
+from gatewright.errors import GatewayError
 from gatewright.gateway.config import GatewayConfig
+from gatewright.health.faults import wording
 from gatewright.layers.recording import RecordingLayer
 from gatewright.llmops.recorder import Recorder
 from gatewright.llmops.records import Records
@@ -65,6 +67,10 @@ class Recording:
             await asyncio.to_thread(self.close)
 
     async def _check(self) -> dict[str, Any]:
-        assert self.records is not None
-        await asyncio.to_thread(self.records.check)
-        return self.records.status()
+        records = self.records
+        assert records is not None
+        try:
+            await asyncio.to_thread(records.check)
+        except GatewayError as error:
+            return {"status": "unhealthy", "last_error": wording(type(error)), **records.status()}
+        return records.status()

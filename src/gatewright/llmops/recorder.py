@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewright.clock import Clock
-from gatewright.errors import redact
+from gatewright.errors import RecordsUnavailable, redact
 from gatewright.llmops.accounts import Account, AttemptMade, first_token, overhead, status_of, type_of
 from gatewright.llmops.contents import answer_text, request_text
 from gatewright.llmops.mending import mended
@@ -166,6 +166,8 @@ class Recorder:
 
     def _settled(self, event: CallSettled) -> None:
         account = self._calls.pop(event.call_id, None) or Account()
+        if isinstance(event.outcome.error, RecordsUnavailable):
+            return  # it was refused because there is no room for it
         record = self._record(event, account)
         if self._content:
             record.request = self._redact(request_text(event.call.request))

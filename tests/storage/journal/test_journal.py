@@ -231,11 +231,12 @@ class TestFull:
             for entry in wanted[:5]:
                 journal.append(entry)
             resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+            for entry in wanted[5:]:
+                journal.append(entry)
             journal.prepare()
             assert journal.full is not None
             assert "File too large" in journal.full
-            for entry in wanted[5:]:
-                journal.append(entry)
+            assert journal.held == 5
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, before)
@@ -308,4 +309,5 @@ def test_a_forked_child_has_files_of_its_own(journal: Journal) -> None:
     journal.append(b"parent 2")
     reader = JournalReader(journal.directory, journal.used)
     assert sorted(read_all(reader)) == [b"child", b"parent 1", b"parent 2"]
-    assert len(segments(journal.directory)) == 1
+    assert read_all(reader) == []
+    assert len(segments(journal.directory)) == 2  # the parent's present and next one

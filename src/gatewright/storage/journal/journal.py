@@ -32,7 +32,7 @@ class JournalConfig(NamedTuple):
 class Journal:
     """This process's part of the journal in a directory; safe to use from several threads.
 
-    A spare file is made in advance, so that a disk that fills up is noticed while there is room for the calls under
+    The next file is made in advance, so that a disk that fills up is noticed while there is room for the calls under
     way: `full` says why no further file can be made. An append then goes into the file that is there, or is held in
     memory until there is one again.
     """
@@ -67,6 +67,7 @@ class Journal:
             if self._segment is None:
                 made_directory(self.directory)
                 self._segment = self._new(0)
+                self._spare = self._new(0)
 
     def append(self, entry: bytes) -> None:
         """Add an entry; when this returns a killed process has not lost it, unless the disk takes none at all."""
@@ -88,7 +89,7 @@ class Journal:
         self._told = False
 
     def prepare(self) -> None:
-        """Make the spare file that is missing, and write what was held; to be called now and then."""
+        """Make the next file where that could not be done, and write what was held; to be called now and then."""
         with self._lock:
             if self._segment is None and not self._held:
                 return
@@ -102,6 +103,8 @@ class Journal:
                 if segment is None or not self._write(segment, data, held=True):
                     return
                 del self._held[0]
+            if self._spare is not None:
+                self._is_open()
 
     def used(self, path: Path) -> int | None:
         """Give how many bytes of a file are used, where it is one that is being written here."""
@@ -139,6 +142,7 @@ class Journal:
             if self._segment is not None:
                 self._segment.finish()
             self._segment = following
+            self._spare = self._new(0)
         return following
 
     def _new(self, size: int) -> Segment | None:
@@ -151,15 +155,18 @@ class Journal:
             segment = Segment(self.directory, capacity)
         except OSError as error:
             return self._is_full(f"{self.directory}: {error.strerror or error}")
-        if self.full is not None:
-            log.warning("the journal of records takes records again")
-        self.full = None
+        self._is_open()
         return segment
 
     def _is_full(self, why: str) -> None:
         if self.full is None:
             log.error("the journal of records takes no more: %s", why)
         self.full = why
+
+    def _is_open(self) -> None:
+        if self.full is not None:
+            log.warning("the journal of records takes records again")
+        self.full = None
 
     def _write(self, segment: Segment, data: bytes, *, held: bool = False) -> bool:
         try:
