@@ -24,7 +24,8 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(_DROPPED) and not name.lower().endswith(("_proxy", "_api_key"))
     }
-    return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    data = os.environ.get("GATEWRIGHT_DATA_DIR")
+    return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **({} if data is None else {"GATEWRIGHT_DATA_DIR": data})}
 
 
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:

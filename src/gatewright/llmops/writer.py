@@ -16,7 +16,7 @@ from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.journal import Entry, Journal, JournalReader
 from gatewright.storage.locks import FileLock
 from gatewright.storage.sql.store import RecordStore
-from gatewright.types.records import LateAttempt, OperationRecord, decode_record
+from gatewright.types.records import LateAttempt, OperationRecord, decode_record, encode_record
 
 __all__ = ["Writer"]
 
@@ -162,7 +162,7 @@ class Writer:
         """Store what there is, batch by batch; what comes meanwhile, a few at a time, waits for the next turn."""
         small = 0
         while small < SMALL_BATCHES and (entries := self._reader.read(self._config.batch_size)):
-            self._write(entries)
+            self._write(self._decoded(entries))
             self._reader.drained(entries)
             if self.failure is not None:
                 log.warning("the records' database answers again")
@@ -170,34 +170,36 @@ class Writer:
             small += len(entries) < self._config.batch_size // 2
         self._reader.read(1)  # files that are drained to their ends go when they are read the next time
 
-    def _write(self, entries: Sequence[Entry]) -> None:
-        """Store a batch; where something in it cannot be stored, all of it but that."""
-        records: list[OperationRecord] = []
-        late: list[LateAttempt] = []
+    def _decoded(self, entries: Sequence[Entry]) -> list[OperationRecord | LateAttempt]:
+        records: list[OperationRecord | LateAttempt] = []
         for entry in entries:
             try:
-                record = decode_record(entry.content)
-            except msgspec.DecodeError as error:
-                self._reject(entry, error)
-            else:
-                (records if isinstance(record, OperationRecord) else late).append(record)  # type: ignore[arg-type]
-        try:
-            self.written += self._store.write(records, late)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a value that the store does not take, whatever it says of it
-            if len(entries) == 1:
-                self._reject(entries[0], error)
-                return
-            middle = len(entries) // 2
-            self._write(entries[:middle])
-            self._write(entries[middle:])
+                records.append(decode_record(entry.content))
+            except msgspec.DecodeError as error:  # a newer program's, or nobody's
+                self._reject(entry.content, error)
+        return records
 
-    def _reject(self, entry: Entry, error: Exception) -> None:
+    def _write(self, records: Sequence[OperationRecord | LateAttempt]) -> None:
+        """Store a batch; where something in it cannot be stored, all of it but that."""
+        operations = [record for record in records if isinstance(record, OperationRecord)]
+        late = [record for record in records if isinstance(record, LateAttempt)]
+        try:
+            self.written += self._store.write(operations, late)
+        except GatewayError:
+            raise  # the store does not answer, or is not this program's
+        except Exception as error:  # noqa: BLE001 - a value that the store does not take, whatever it says of it
+            if len(records) == 1:
+                self._reject(encode_record(records[0]), error)
+                return
+            middle = len(records) // 2
+            self._write(records[:middle])
+            self._write(records[middle:])
+
+    def _reject(self, content: bytes, error: Exception) -> None:
         self.rejected += 1
-        log.error("a record of %d bytes cannot be stored and is left out: %s", len(entry.content), error)
+        log.error("a record of %d bytes cannot be stored and is left out: %s", len(content), error)
         with (self._journal.directory / "rejected.records").open("ab") as file:
-            file.write(len(entry.content).to_bytes(4, "little") + entry.content)
+            file.write(len(content).to_bytes(4, "little") + content)
 
     def _retain(self) -> None:
         now = time.monotonic()
