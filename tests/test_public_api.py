@@ -118,6 +118,22 @@ def test_using_the_gateway_imports_no_other_lane() -> None:
     assert _modules_after(code).isdisjoint(later)
 
 
+def test_recording_into_a_store_that_is_there_imports_no_sqlalchemy(tmp_path: object) -> None:
+    """Only the first process of a data directory does, when it makes the tables; and no answer waits for that."""
+    code = f"""
+import sys
+import gatewright
+gateway = gatewright.create_gateway(['simulator'], 'simulator/m', data_dir={str(tmp_path)!r}, close_timeout=60)
+gateway.generate('hello')
+assert not {{'sqlalchemy', 'alembic', 'sqlite3'}} & set(sys.modules)
+gateway.close()
+"""
+    assert "alembic" in _modules_after(code)
+    again = _modules_after(code)
+    assert "sqlite3" in again
+    assert again.isdisjoint({"sqlalchemy", "alembic", "psycopg", "numpy"})
+
+
 def test_src_core_is_importable_from_anywhere(tmp_path: object) -> None:
     code = (
         "import gatewright; from src.core.litellm_gateway import create_gateway; "

@@ -13,9 +13,10 @@ from alembic.migration import MigrationContext
 from gatewright.errors import ConfigurationError
 from gatewright.storage.errors import SchemaTooNew, StoreUnavailable
 from gatewright.storage.sql.database import Database
-from gatewright.storage.sql.migrating import revision_of
+from gatewright.storage.sql.migrating import migrate, revision_of
 from gatewright.storage.sql.revisions import HEAD, REVISIONS
 from gatewright.storage.sql.schema import metadata, names
+from gatewright.storage.sql.store import RecordStore
 
 
 def test_all_revisions_together_make_the_schema(database: Database) -> None:
@@ -101,3 +102,25 @@ def test_an_address_of_another_kind_is_told_without_its_password(url: str) -> No
 
 def test_its_repr_hides_the_password() -> None:
     assert "secret" not in repr(Database("postgresql://someone:secret@host/records"))
+
+
+def test_what_the_first_revision_kept_is_there_after_all_others(
+    database_address: str | Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("gatewright.storage.sql.database.migrate", lambda one: migrate(one, "0001"))
+        old = Database(database_address)
+        with old.writing() as connection:
+            connection.execute(sa.insert(names).values(name="kept"))
+            assert revision_of(connection) == "0001"
+        old.close()
+    assert len(REVISIONS) > 1
+    store = RecordStore(database_address)
+    store.check()
+    store.close()
+    new = Database(database_address)
+    with new.reading() as connection:
+        assert revision_of(connection) == HEAD
+        assert connection.execute(sa.select(names.c.name)).scalars().all() == ["kept"]
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    new.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gatewright.storage.sql.address import address_of
 from gatewright.storage.sql.backend import Backend, Duplicate, backend_for
 from gatewright.storage.sql.names import Names
 from gatewright.storage.sql.rollups import Rollups
@@ -37,10 +39,18 @@ class RecordStore:
     """
 
     def __init__(self, where: str | Path) -> None:
-        self._backend: Backend = backend_for(where)
+        self._where = address_of(where)
         self._lock = threading.Lock()
-        self._names = Names(self._backend.name)
+        self._names = Names(self._number_of)
         self._series: dict[SeriesKey, int] = {}
+
+    @functools.cached_property
+    def _backend(self) -> Backend:
+        # Its library is imported when there is something to store, and not when a gateway is made.
+        return backend_for(self._where)
+
+    def _number_of(self, name: str) -> int:
+        return self._backend.name(name)
 
     def write(self, records: Sequence[OperationRecord], late: Sequence[LateAttempt] = ()) -> int:
         """Store what is not stored yet, in one transaction; give how many operations that were."""
@@ -63,7 +73,7 @@ class RecordStore:
                 yield
         except BaseException:
             # Numbers that were given in a transaction that is undone are nobody's.
-            self._names, self._series = Names(self._backend.name), {}
+            self._names, self._series = Names(self._number_of), {}
             raise
 
     def check(self) -> None:
