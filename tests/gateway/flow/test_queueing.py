@@ -354,3 +354,20 @@ async def test_a_higher_priority_goes_first(gateway_of: Any, patient: Any, until
             lambda: gateway.configure_rate_limiting(weighted(1.0, priority=1), tenant_id="b"),
         )
     assert went == ["b"] * 8 + ["a"] * 8
+
+
+@pytest.mark.parametrize("tenant", ["acme", "*"])
+@pytest.mark.parametrize("model", ["m", "*"])
+async def test_each_tenants_use_of_each_model(gateway_of: Any, upstream: Any, tenant: str, model: str) -> None:
+    async with gateway_of(upstream) as gateway:
+        once = ONE.model_copy(update={"enable_queuing": False})
+        gateway.configure_rate_limiting(once, tenant_id=tenant, model=model)
+        await gateway.generate_async("a", tenant_id="acme")
+        with pytest.raises(RateLimited, match="tenant_model"):
+            await gateway.generate_async("b", tenant_id="acme")
+        await gateway.generate_async("c", tenant_id="other")
+        if tenant == "*":
+            with pytest.raises(RateLimited, match="tenant_model"):
+                await gateway.generate_async("d", tenant_id="other")
+        gateway.configure_rate_limiting(None, tenant_id=tenant, model=model)
+        await gateway.generate_async("e", tenant_id="acme")

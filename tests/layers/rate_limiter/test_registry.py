@@ -116,3 +116,12 @@ def test_a_tenants_standing_is_what_is_said_most_particularly():
     registry.configure("tenant_model", ("a", "m"), RateLimitConfig(priority=5), 0.0)
     assert registry.standing("b", "m") == Standing(2.0, 1)
     assert registry.standing("a", "m") == Standing(2.0, 5)
+
+
+def test_no_two_tenants_have_one_scope():
+    registry = LimitRegistry()
+    registry.configure("tenant", EVERY, RateLimitConfig(requests_per_minute=1), 0.0)
+    registry.configure("tenant_model", (EVERY, EVERY), RateLimitConfig(requests_per_minute=1), 0.0)
+    tenants = (None, "None", "a", "a:b", "('a', 'b')", "m", "a', 'm")
+    scopes = [one.scope for tenant in tenants for one in registry.limits_of(0.0, tenant=tenant, model="m")]
+    assert len(scopes) == len(set(scopes)) == 2 * len(tenants)

@@ -52,7 +52,8 @@ class _Family:
         if config is None:
             return None
         self.evict_idle(now, LOOKED_AT_PER_NEW)
-        limit = Limit(f"{self.scope}:{name}", config, now, shared=self.scope in SHARED)
+        # No name is empty: the nameless tenant's is not that of one called "None".
+        limit = Limit(f"{self.scope}:{'' if name is None else name}", config, now, shared=self.scope in SHARED)
         self.limits[name] = limit
         return limit
 
@@ -61,7 +62,8 @@ class _Family:
         config = self.configs.get(name)
         if config is None and isinstance(name, tuple):
             tenant, model = name
-            config = self.configs.get((EVERY, model)) or self.configs.get((tenant, EVERY))
+            wider = ((EVERY, model), (tenant, EVERY), (EVERY, EVERY))
+            config = next((found for one in wider if (found := self.configs.get(one)) is not None), None)
         return config or self.configs.get(EVERY)
 
     def evict_idle(self, now: float, at_most: int) -> int:
