@@ -71,10 +71,12 @@ async def _wait(calls: int, tenants: int) -> tuple[float, float]:
     patient: dict[str, Any] = {"queue_timeout": 600, "max_queue_size": 2 * calls}
     limiter.configure("global", "", RateLimitConfig(max_concurrent=1, **patient))
     limiter.configure("tenant", EVERY, RateLimitConfig(requests_per_minute=1e6, tokens_per_minute=1e9, **patient))
+    deadline = limiter.now() + 600  # as real calls have one
     first = await limiter.admit(Claim(call_id="first", tokens=1))
 
     async def call(number: int) -> None:
-        claim = Claim(call_id=str(number), tokens=100 + number % 50, tenant=f"tenant-{number % tenants}")
+        tenant = f"tenant-{number % tenants}"
+        claim = Claim(call_id=str(number), tokens=100 + number % 50, tenant=tenant, deadline=deadline)
         (await limiter.admit(claim)).settle(100)
 
     gc.collect()

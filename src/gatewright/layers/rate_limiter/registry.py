@@ -59,12 +59,16 @@ class _Family:
 
     def config_of(self, name: Name) -> RateLimitConfig | None:
         """Give the most particular configuration for a name: its own, or that of each one."""
-        config = self.configs.get(name)
+        configs = self.configs
+        if not configs:
+            return None
+        config = configs.get(name)
         if config is None and isinstance(name, tuple):
             tenant, model = name
-            wider = ((EVERY, model), (tenant, EVERY), (EVERY, EVERY))
-            config = next((found for one in wider if (found := self.configs.get(one)) is not None), None)
-        return config or self.configs.get(EVERY)
+            for wider in ((EVERY, model), (tenant, EVERY), (EVERY, EVERY)):
+                if (config := configs.get(wider)) is not None:
+                    break
+        return config or configs.get(EVERY)
 
     def evict_idle(self, now: float, at_most: int) -> int:
         """Look at the oldest entries; what is in use goes to the back of the row."""

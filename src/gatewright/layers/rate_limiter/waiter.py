@@ -61,9 +61,14 @@ class Waiter:
 
     def last_moment(self) -> float:
         """Give the time until which it may wait: the shortest `queue_timeout` from its arrival, or its deadline."""
-        timeouts = (limit.config.queue_timeout for limit in self.limits if limit.config.queues)
-        until = self.queued_at + min(timeouts, default=0.0)
-        return until if self.claim.deadline is None else min(until, self.claim.deadline)
+        shortest = math.inf
+        for limit in self.limits:
+            config = limit.config
+            if config.enable_queuing and 0.0 < config.queue_timeout < shortest:
+                shortest = config.queue_timeout
+        until = self.queued_at + (shortest if shortest < math.inf else 0.0)
+        deadline = self.claim.deadline
+        return until if deadline is None or deadline > until else deadline
 
     @property
     def waits_for(self) -> Limit | None:

@@ -193,8 +193,11 @@ class WaitingRoom:
 
     def _hopeless(self, waiter: Waiter, now: float) -> GatewayError | None:
         """Say why a call that has just come cannot make it in time, if so."""
-        claim, expected = waiter.claim, self.expected_wait(waiter, now)
+        claim = waiter.claim
         paused = [limit.scope for limit in waiter.limits if limit.paused_until > waiter.expires]
+        if not paused and claim.deadline is None:
+            return None
+        expected = self.expected_wait(waiter, now)
         if paused or (claim.deadline is not None and now + expected > claim.deadline):
             return too_late(claim, paused or [limit.scope for limit in waiter.limits], expected)
         return None
