@@ -67,8 +67,8 @@ def test_a_missing_key_is_told_at_its_mapping() -> None:
         ("a: null", lambda a: a.scalar(), "a: expected a text, a number or true or false, got nothing"),
         ("a: hi", lambda a: a.one_of(["high", "low"]), "a: expected one of high, low, got 'hi'; did you mean high?"),
         ("a: [x, 2]", lambda a: a.texts(), "a[1]: expected a text, got 2"),
-        ("a: {most: x}", lambda a: a.read(Limits), "most: expected a valid integer"),
-        ("a: {mots: 1}", lambda a: a.read(Limits), "mots: there is no such setting; did you mean most?"),
+        ("a: {most: x}", lambda a: a.read(Limits), "a.most: expected a valid integer"),
+        ("a: {mots: 1}", lambda a: a.read(Limits), "a.mots: there is no such setting; did you mean most?"),
     ],
 )
 def test_what_is_wrong_is_told(text: str, ask: object, told: str) -> None:
@@ -78,7 +78,7 @@ def test_what_is_wrong_is_told(text: str, ask: object, told: str) -> None:
 
 
 def test_a_fault_inside_a_setting_is_told_at_its_own_line() -> None:
-    with pytest.raises(ConfigurationError, match=r"^rules\.yaml:5: words\[1\]: expected a valid string"):
+    with pytest.raises(ConfigurationError, match=r"^rules\.yaml:5: a\.words\[1\]: expected a valid string"):
         read("a:\n  most: 3\n  words:\n    - x\n    - 3\n").mapping()["a"].read(Limits)
 
 
@@ -121,8 +121,8 @@ def test_each_fault_is_told_at_its_line() -> None:
     with pytest.raises(ConfigurationError) as raised:
         read("a:\n  most: x\n  words: 3\n").mapping()["a"].read(Limits)
     first, second = str(raised.value).split("; ")
-    assert first.startswith("rules.yaml:2: most: ")
-    assert second.startswith("rules.yaml:3: words: ")
+    assert first.startswith("rules.yaml:2: a.most: ")
+    assert second.startswith("rules.yaml:3: a.words: ")
 
 
 def test_an_error_by_its_keys_is_placed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 from gatewright.errors import AuthenticationFailed, ConfigurationError, NotFound, redact
 from gatewright.gateway.config import GatewayConfig, ModelEntry
 from gatewright.gateway.deployments import LOCAL_PROVIDERS, Deployments
+from gatewright.gateway.guard_settings import check_guards
 from gatewright.gateway.naming import named_models
 from gatewright.gateway.references import resolved_settings, variable_of
 from gatewright.gateway.yaml_file import Finding, YamlFile, read_yaml
@@ -23,6 +25,8 @@ from gatewright.providers.lanes import Lanes, lane_of
 from gatewright.types.configuration import is_secret, written_path
 from gatewright.types.deployment import Deployment
 from gatewright.types.usage import Price
+
+_SEVERAL = re.compile("; (?!did you mean )")
 
 __all__ = ["CheckedDeployment", "CheckedFallback", "ConfigReport", "check_file"]
 
@@ -80,11 +84,15 @@ def check_file(path: Path, environ: Mapping[str, str] | None = None) -> ConfigRe
         values = resolved_settings(file.values, environ, lambda at, name: unset.append((at, name)))
         config = GatewayConfig.read(values, "", file.origins)
     except ConfigurationError as error:
-        report.errors = error.message.removeprefix(f"{path}: ").split("; ")
+        report.errors = _SEVERAL.split(error.message.removeprefix(f"{path}: "))
         return report
     finally:
         report.errors[:0] = [f"{written_path(at, file.origins)}: the variable {name} is not set" for at, name in unset]
     report.settings = dict(_settings(config, file.origins))
+    try:
+        check_guards(path, config)
+    except ConfigurationError as error:
+        report.errors.append(error.message.replace(f"{path}:", "line ", 1))
     _Check(config, report, environ).run()
     return report
 

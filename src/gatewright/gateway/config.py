@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
@@ -218,10 +219,12 @@ class GatewayConfig(Config):
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a YAML file: settings by their names here, or a LiteLLM proxy's `config.yaml` as it is."""
+        from gatewright.gateway.guard_settings import with_guards
         from gatewright.gateway.yaml_file import read_yaml
 
         file = read_yaml(Path(path))
-        return cls.read(file.values, str(path), file.origins)
+        read = partial(cls.read, file.values, str(path), file.origins)
+        return with_guards(Path(path), read) if "validation" in file.values else read()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -51,7 +52,12 @@ def read_environment(cls: type[C], environ: Mapping[str, str] | None = None) -> 
             _set(values, origins, cls, name, environ[name])
     if not values.get("model_list") and not values.get("providers"):
         values["providers"] = _reachable(environ)
-    return cls.read(values, "", origins)
+    read = partial(cls.read, values, "", origins)
+    if path and "validation" in origins:
+        from gatewright.gateway.guard_settings import with_guards
+
+        return with_guards(Path(path), read)
+    return read()
 
 
 def _reachable(environ: Mapping[str, str]) -> list[str]:

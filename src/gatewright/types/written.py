@@ -116,7 +116,8 @@ class Written:
             return cls.model_validate(values)
         except ValidationError as error:
             faults = faults_of(error, cls, values)
-            told = "; ".join(f"{self._source}:{self._line_of((*self.loc, *at))}: {one}" for at, one in faults)
+            inside = f"{self.path}." if self.loc else ""
+            told = "; ".join(f"{self._source}:{self._line_of((*self.loc, *at))}: {inside}{one}" for at, one in faults)
             raise ConfigurationError(told, param=written_path((*self.loc, *faults[0][0]), {})) from None
 
     def placed(self, error: ConfigurationError) -> ConfigurationError:
