@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.servers import postgres, redis
 from tests.servers.programs import missing
 from tests.servers.redis import RedisServer
+
+# A test asserts no time, an example of a property's neither.
+settings.register_profile("gatewright", deadline=None)
+settings.load_profile("gatewright")
 
 
 @pytest.fixture(scope="session", autouse=True)
