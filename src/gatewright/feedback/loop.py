@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,12 +14,13 @@ from gatewright.errors import GatewayClosed, NotFound
 from gatewright.feedback.archive import Archive
 from gatewright.feedback.asynchronous import AsynchronousFeedback
 from gatewright.feedback.callbacks import CallbackFunction, Callbacks
-from gatewright.feedback.chosen import checked_hours, checked_limit, checked_scope, chosen_by, since_hours
+from gatewright.feedback.chosen import checked_limit, checked_scope
 from gatewright.feedback.config import FeedbackConfig
 from gatewright.feedback.conflict import FeedbackConflict
 from gatewright.feedback.dispatch import Dispatcher, RunAsync, utc_now
 from gatewright.feedback.intake import checked_text, checked_type
 from gatewright.feedback.keeping import Keeper
+from gatewright.feedback.learning import Learning
 from gatewright.feedback.meaning import Embed
 from gatewright.feedback.recording import Recording
 from gatewright.feedback.spool import Kept
@@ -27,7 +28,7 @@ from gatewright.feedback.types import ALL_TENANTS, Delivery, Feedback, FeedbackS
 from gatewright.storage.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from gatewright.feedback.store import Filter
+    pass
 
 __all__ = ["FeedbackLoop"]
 
@@ -36,7 +37,7 @@ EXIT_SECONDS = 1.0
 """How long the end of the process waits for what is under way."""
 
 
-class FeedbackLoop(AsynchronousFeedback):
+class FeedbackLoop(Learning, AsynchronousFeedback):
     """Keeps feedback in the records' database, tells callbacks of it, and says what can be learned from it.
 
     A gateway has one as `gateway.feedback_loop`; alone it keeps its feedback in `data_dir`, or in the database of
@@ -133,42 +134,6 @@ class FeedbackLoop(AsynchronousFeedback):
         chosen = self._chosen(tenant_id, **conditions)
         return self._archive.store.list(chosen, checked_limit(limit), None if after is None else _id(after, "after"))
 
-    def get_learning_insights(
-        self,
-        tenant_id: TenantScope = None,
-        *,
-        time_range_hours: float | None = None,
-        period_hours: float = 168.0,
-        model: str | None = None,
-        prompt_version: str | None = None,
-        limit: int = 10,
-    ) -> dict[str, Any]:
-        """Give what a tenant's feedback teaches; see docs/feedback.md for the fields.
-
-        It is of the last `time_range_hours`, or of all time; its trend and changes compare periods of `period_hours`
-        (a week). Lists have at most `limit` entries, the most frequent first.
-        """
-        now = self._now()
-        since, period, limit = (
-            since_hours(time_range_hours, now),
-            checked_hours("period_hours", period_hours),
-            checked_limit(limit),
-        )
-        chosen = self._chosen(tenant_id, model=model, prompt_version=prompt_version, since=since)
-        self._archive.operations.verify(now)
-        return self._archive.analyst.insights(chosen, now, period, limit)
-
-    def get_feedback_stats(
-        self, tenant_id: TenantScope = None, *, time_range_hours: float | None = None
-    ) -> dict[str, Any]:
-        """Count feedback by type and status, and what each callback has had, has yet to get, and failed on."""
-        now = self._now()
-        chosen = self._chosen(tenant_id, since=since_hours(time_range_hours, now))
-        return {
-            **self._archive.analyst.stats(chosen, now),
-            "callbacks": self._archive.outbox.counts(chosen.tenant_id),
-        }
-
     def register_callback(
         self, feedback_type: FeedbackType | str, callback: CallbackFunction, name: str | None = None
     ) -> Callable[[], None]:
@@ -218,46 +183,6 @@ class FeedbackLoop(AsynchronousFeedback):
         """Give how far each callback has come with a feedback: attempts, last error, and whether it was given up."""
         return self._archive.outbox.of(self.get_feedback(feedback_id, tenant_id).id)
 
-    def evaluation_cases(self, tenant_id: TenantScope = None, **conditions: Any) -> Iterator[dict[str, Any]]:
-        """Give feedback as cases for an evaluation, the newest first; the conditions are those of `list_feedback`."""
-        from gatewright.feedback.export import evaluation_cases
-
-        return evaluation_cases(self._archive.store.walk(self._chosen(tenant_id, **conditions)))
-
-    def fine_tuning_examples(
-        self, tenant_id: TenantScope = None, *, system: str | None = None, good_answers: bool = False, **conditions: Any
-    ) -> Iterator[dict[str, Any]]:
-        """Give corrections as chats to train with; `good_answers` adds what was called useful or rated 4 or more."""
-        from gatewright.feedback.export import fine_tuning_examples
-
-        conditions.pop("feedback_type", None)
-        corrections = self._chosen(tenant_id, feedback_type=FeedbackType.CORRECTION, **conditions)
-        walk = self._archive.store.walk
-        others = walk(self._chosen(tenant_id, **conditions)) if good_answers else ()
-        return fine_tuning_examples(walk(corrections), others, system)
-
-    def export_evaluation_set(self, path: str | Path, tenant_id: TenantScope = None, **conditions: Any) -> int:
-        """Write `evaluation_cases` to a file, one JSON a line, and give their number."""
-        from gatewright.feedback.export import write_lines
-
-        return write_lines(path, self.evaluation_cases(tenant_id, **conditions))
-
-    def export_fine_tuning(
-        self,
-        path: str | Path,
-        tenant_id: TenantScope = None,
-        *,
-        system: str | None = None,
-        good_answers: bool = False,
-        **conditions: Any,
-    ) -> int:
-        """Write `fine_tuning_examples` to a file, one JSON a line, and give their number."""
-        from gatewright.feedback.export import write_lines
-
-        return write_lines(
-            path, self.fine_tuning_examples(tenant_id, system=system, good_answers=good_answers, **conditions)
-        )
-
     def start(self) -> None:
         """Have what an earlier process left on the local disk brought into the database."""
         if self._archive.left_behind():
@@ -301,16 +226,6 @@ class FeedbackLoop(AsynchronousFeedback):
         if self._archive.left_behind():
             self._keeper.drain()
 
-    def _chosen(self, tenant_id: TenantScope, **conditions: Any) -> Filter:
-        from gatewright.feedback.store import Filter
-
-        unknown = sorted(set(conditions) - _CONDITIONS)
-        if unknown:
-            raise TypeError(f"there is no condition {unknown[0]!r}: {', '.join(sorted(_CONDITIONS))}")
-        chosen = Filter(**chosen_by(tenant_id, **conditions))
-        self._settle()
-        return chosen
-
     def _set_status(self, feedback_id: str, status: FeedbackStatus, tenant_id: TenantScope) -> Feedback:
         self._settle()
         before = self._archive.store.set_status(_id(feedback_id), status, checked_scope(tenant_id))
@@ -319,9 +234,6 @@ class FeedbackLoop(AsynchronousFeedback):
         if not before.may_become(status):
             raise FeedbackConflict(f"status: {feedback_id} is {before.value} and stays so", param="status")
         return self.get_feedback(feedback_id, tenant_id)
-
-
-_CONDITIONS = frozenset({"feedback_type", "status", "model", "prompt_version", "operation_id", "since", "before"})
 
 
 def _said(
