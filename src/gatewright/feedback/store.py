@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,9 +71,12 @@ class FeedbackStore:
 
     def add(self, given: Iterable[tuple[Feedback, Sequence[Delivery]]]) -> None:
         """Keep feedback, each with the deliveries that are due for it, all or none."""
-        with self._database.writing() as connection:
-            for one, due in given:
-                _add(connection, one, due)
+        by_id: dict[str, tuple[Feedback, Sequence[Delivery]]] = {}
+        for one, due in given:
+            by_id.setdefault(one.id, (one, due))
+        if by_id:
+            with self._database.writing() as connection:
+                _add(connection, by_id)
 
     def get(self, feedback_id: str, tenant_id: TenantScope) -> Feedback | None:
         """Give one by its id; None where that is not there, or another tenant's."""
@@ -149,8 +152,18 @@ def _abandoned(feedback_id: str) -> Any:
     return sa.delete(deliveries).where(*open_)
 
 
-def _add(connection: sa.Connection, one: Feedback, due: Sequence[Delivery]) -> None:
-    row = {
+def _add(connection: sa.Connection, given: Mapping[str, tuple[Feedback, Sequence[Delivery]]]) -> None:
+    adding = inserting(connection, rows).on_conflict_do_nothing().returning(rows.c.id)
+    added = set(connection.execute(adding, [_row(one) for one, _ in given.values()]).scalars())
+    new = [kept for id_, kept in given.items() if id_ in added]
+    if new:
+        connection.execute(sa.insert(texts), [_text_row(one) for one, _ in new])
+    if due := [_due_row(delivery) for _, own in new for delivery in own]:
+        connection.execute(sa.insert(deliveries), due)
+
+
+def _row(one: Feedback) -> dict[str, Any]:
+    return {
         "id": one.id,
         "tenant": one.tenant_id,
         "type": one.type.value,
@@ -163,32 +176,21 @@ def _add(connection: sa.Connection, one: Feedback, due: Sequence[Delivery]) -> N
         "prompt_version": one.prompt_version,
         "text_key": text_key(one.content) if one.type in _GROUPED else None,
     }
-    adding = inserting(connection, rows).values(row).on_conflict_do_nothing().returning(rows.c.id)
-    if connection.execute(adding).scalar() is None:
-        return
-    connection.execute(
-        sa.insert(texts).values(
-            id=one.id,
-            query=one.query,
-            response=one.response,
-            content=one.content,
-            metadata=msgspec.json.encode(one.metadata).decode(),
-        )
-    )
-    if due:
-        connection.execute(
-            sa.insert(deliveries),
-            [
-                {
-                    "feedback": one.id,
-                    "callback": delivery.callback,
-                    "state": delivery.state,
-                    "attempts": delivery.attempts,
-                    "due_at": milliseconds(delivery.due_at),
-                }
-                for delivery in due
-            ],
-        )
+
+
+def _text_row(one: Feedback) -> dict[str, Any]:
+    told = msgspec.json.encode(one.metadata).decode()
+    return {"id": one.id, "query": one.query, "response": one.response, "content": one.content, "metadata": told}
+
+
+def _due_row(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "feedback": delivery.feedback_id,
+        "callback": delivery.callback,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "due_at": milliseconds(delivery.due_at),
+    }
 
 
 def _place(connection: sa.Connection, after: str, chosen: Filter) -> sa.Tuple:
