@@ -450,3 +450,15 @@ def test_our_own_words_in_a_file(tmp_path: Path) -> None:
     config = GatewayConfig.from_yaml(file)
     assert isinstance(config.cache, CacheConfig)
     assert (config.cache_ttl, config.cache.stale_if_error) == (60, 600)
+
+
+async def test_what_litellm_answered_is_kept_too(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, enable_caching=True, params={"lane": "litellm"}) as gateway:
+        first = await gateway.generate_async("hello")
+        second = await gateway.generate_async("hello")
+        await gateway.embed_async(["a", "bb"])
+        vectors = await gateway.embed_async(["bb", "a"])
+    assert (first.cached, second.cached, vectors.cached) == (False, True, True)
+    assert second.raw_response == first.raw_response
+    assert second.choices == first.choices
+    assert len(upstream.requests) == 2

@@ -13,11 +13,11 @@ from gatewright.errors import ConfigurationError
 from gatewright.layers.cache.blocking import BlockingSide
 from gatewright.layers.cache.checks import checked_key, checked_ttl, decoded, encoded
 from gatewright.layers.cache.claims import Claims
+from gatewright.layers.cache.computing import Computing
 from gatewright.layers.cache.config import CacheConfig
-from gatewright.layers.cache.scope import matching, stored_key, tenant_prefix
+from gatewright.layers.cache.scope import matching, stored_key, tenant_of, tenant_prefix
 from gatewright.layers.cache.stats import CacheStats, Tally
 from gatewright.layers.cache.tiers import Tiers
-from gatewright.layers.cache.turns import Abandoned, Flight, Turns
 from gatewright.pipeline.settling import keep_settling
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.keyvalue.protocol import Item
@@ -45,8 +45,8 @@ class CacheMechanism:
         self.now = now
         self.tally = Tally()
         self.tiers = Tiers(self.config, failed=lambda: self.tally.error(None), now=now)
-        self._turns = Turns()
-        self._claims = Claims(self.tiers, self.config.compute_timeout)
+        claims = Claims(self.tiers, self.config.compute_timeout) if self.tiers.store is not None else None
+        self._computing = Computing(claims, self._keep, self._wait)
         self._blocking = BlockingSide()
         self._keeping: set[asyncio.Task[None]] = set()
 
@@ -68,13 +68,13 @@ class CacheMechanism:
         self, key: str, value: Any, tenant_id: str | None = None, *, ttl: float | None = None, namespace: str = ""
     ) -> None:
         """Keep a value for `ttl` seconds, the configuration's `default_ttl` where that is None."""
-        self._wait(self._keep, *self._entry(key, value, tenant_id, ttl, namespace), tenant_id)
+        self._wait(self._keep, _key(tenant_id, namespace, key), self._made(value, ttl))
 
     async def set_async(
         self, key: str, value: Any, tenant_id: str | None = None, *, ttl: float | None = None, namespace: str = ""
     ) -> None:
         """Do what `set` does."""
-        await self._keep(*self._entry(key, value, tenant_id, ttl, namespace), tenant_id)
+        await self._keep(_key(tenant_id, namespace, key), self._made(value, ttl))
 
     def delete(self, key: str, tenant_id: str | None = None, *, namespace: str = "") -> bool:
         """Let go of a key; False where it was not there."""
@@ -137,17 +137,12 @@ class CacheMechanism:
         stored = _key(tenant_id, namespace, key)
         checked_ttl(ttl, self.config.default_ttl)
         while True:
-            if (value := self.get(key, tenant_id, default=_NOTHING, namespace=namespace)) is not _NOTHING:
+            value = self.get(key, tenant_id, default=_NOTHING, namespace=namespace)
+            if value is not _NOTHING:
                 return value
-            flight = self._turns.join(stored, blocking=True)
-            if flight is None:
-                return decoded(self._entry(key, compute(), tenant_id, ttl, namespace)[1].data)
-            if flight.mine:
-                return self._compute(flight, stored, compute, (key, tenant_id, ttl, namespace))
-            try:
-                return decoded(flight.value.result())
-            except Abandoned:
-                continue
+            data = self._computing.once(stored, lambda: self._made(compute(), ttl))
+            if data is not None:
+                return decoded(data)
 
     async def get_or_compute_async(
         self,
@@ -161,61 +156,18 @@ class CacheMechanism:
         """Do what `get_or_compute` does; `compute` may be a coroutine function."""
         stored = _key(tenant_id, namespace, key)
         checked_ttl(ttl, self.config.default_ttl)
+
+        async def make() -> Item:
+            value = compute()
+            return self._made(await value if inspect.isawaitable(value) else value, ttl)
+
         while True:
             value = await self.get_async(key, tenant_id, default=_NOTHING, namespace=namespace)
             if value is not _NOTHING:
                 return value
-            flight = self._turns.join(stored)
-            if flight is None:
-                return decoded(self._entry(key, await _awaited(compute()), tenant_id, ttl, namespace)[1].data)
-            if flight.mine:
-                return await self._compute_async(flight, stored, compute, (key, tenant_id, ttl, namespace))
-            try:
-                return decoded(await asyncio.wrap_future(flight.value))
-            except Abandoned:
-                continue
-
-    def _compute(self, flight: Flight, stored: str, compute: Callable[[], Any], place: _Place) -> Any:
-        token = self._turns.enter(stored)
-        try:
-            claim = self._wait(self._claims.claim, stored) if self.tiers.store is not None else None
-            try:
-                item = claim.item if claim is not None else None
-                if item is None:
-                    item = self._made(compute(), place)
-                    self._wait(self._keep, stored, item, place[1])
-            finally:
-                if claim is not None:
-                    self._wait(self._claims.release, claim)
-        except BaseException as error:
-            self._turns.fail(stored, flight, error)
-            raise
-        finally:
-            self._turns.leave(token)
-        self._turns.land(stored, flight, item.data)
-        return decoded(item.data)
-
-    async def _compute_async(
-        self, flight: Flight, stored: str, compute: Callable[[], Awaitable[Any] | Any], place: _Place
-    ) -> Any:
-        token = self._turns.enter(stored)
-        try:
-            claim = await self._claims.claim(stored) if self.tiers.store is not None else None
-            try:
-                item = claim.item if claim is not None else None
-                if item is None:
-                    item = self._made(await _awaited(compute()), place)
-                    await self._keep(stored, item, place[1])
-            finally:
-                if claim is not None:
-                    await self._claims.release(claim)
-        except BaseException as error:
-            self._turns.fail(stored, flight, error)
-            raise
-        finally:
-            self._turns.leave(token)
-        self._turns.land(stored, flight, item.data)
-        return decoded(item.data)
+            data = await self._computing.once_async(stored, make)
+            if data is not None:
+                return decoded(data)
 
     def close(self) -> None:
         """Close what is open; what is asked again is opened anew. Memory keeps what it holds."""
@@ -286,24 +238,18 @@ class CacheMechanism:
     async def _found(self, stored: str) -> Item | None:
         return (await self.tiers.find(stored)).item
 
-    async def _keep(self, stored: str, item: Item, tenant_id: str | None) -> None:
+    async def _keep(self, stored: str, item: Item) -> None:
         self.tiers.hold({stored: item})
-        await self._keep_all({stored: item}, tenant_id)
+        await self._keep_all({stored: item}, tenant_of(stored))
 
     async def _keep_all(self, items: Mapping[str, Item], tenant_id: str | None) -> None:
         if await self.tiers.keep(items):
             self.tally.stored(tenant_id)
 
-    def _entry(
-        self, key: str, value: Any, tenant_id: str | None, ttl: float | None, namespace: str
-    ) -> tuple[str, Item]:
-        stored = _key(tenant_id, namespace, key)
-        return stored, self._made(value, (key, tenant_id, ttl, namespace))
-
-    def _made(self, value: Any, place: _Place) -> Item:
-        ttl = checked_ttl(place[2], self.config.default_ttl)
+    def _made(self, value: Any, ttl: float | None) -> Item:
+        seconds = checked_ttl(ttl, self.config.default_ttl)
         now = self.now()
-        return Item(encoded(value, self.config.max_value_bytes), now, now + ttl, now + ttl)
+        return Item(encoded(value, self.config.max_value_bytes), now, now + seconds, now + seconds)
 
     def _value(self, item: Item | None, tenant_id: str | None, default: Any) -> Any:
         if item is None:
@@ -325,14 +271,6 @@ class CacheMechanism:
         raise AssertionError("memory does not await")
 
 
-_Place = tuple[str, str | None, float | None, str]
-"""A key, its tenant, its time to live, its namespace."""
-
-
 def _key(tenant_id: str | None, namespace: str, key: str) -> str:
     checked_key(key, tenant_id, namespace)
     return stored_key(Caller(tenant_id=tenant_id), "value", namespace, key)
-
-
-async def _awaited(value: Awaitable[Any] | Any) -> Any:
-    return await value if inspect.isawaitable(value) else value

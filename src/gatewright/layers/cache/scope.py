@@ -10,7 +10,7 @@ from gatewright.errors import BadRequest
 from gatewright.storage.keyvalue.protocol import Matches
 from gatewright.types.caller import Caller
 
-__all__ = ["Kind", "matching", "stored_key", "tenant_prefix"]
+__all__ = ["Kind", "matching", "stored_key", "tenant_of", "tenant_prefix"]
 
 Kind = Literal["value", "answer", "vector"]
 """What is stored: a value of the cache's own user, an answer, or a vector."""
@@ -24,6 +24,12 @@ def stored_key(caller: Caller, kind: Kind, namespace: str, key: str) -> str:
 def tenant_prefix(tenant: str | None) -> str:
     """Give what the stored keys of one tenant, and no other's, begin with."""
     return Caller(tenant_id=tenant).scoped() + "|"
+
+
+def tenant_of(stored: str) -> str | None:
+    """Give the tenant of a stored key."""
+    tenant = _parts(stored, 0)[0]
+    return tenant[1:] if tenant.startswith("t") else None
 
 
 def matching(pattern: str, namespace: str | None, prefix: str) -> Matches:
