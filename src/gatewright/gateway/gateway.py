@@ -168,6 +168,8 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
     async def _answer(self, call: Call) -> tuple[Reply[Any, Any], Any]:
         """Have a call answered, whole."""
         reply = await self._begin(call)
+        if reply.is_whole:  # nothing is waited for any more
+            return reply, await reply.value()
         with self._under_way.call(call.id):
             async with reply:
                 return reply, await reply.value()

@@ -125,12 +125,12 @@ async def test_a_file_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
     began = loop.time()
     with pytest.raises(StoreUnavailable, match="100 ms"):
         await store.get(["k"])
-    assert loop.time() - began < 0.5
+    assert loop.time() - began < 1.4
     began = loop.time()
     for _ in range(100):
         with pytest.raises(StoreUnavailable):
             await store.get(["k"])
-    assert loop.time() - began < 0.1
+    assert loop.time() - began < 1.0
     await held
     until = loop.time() + 5
     while loop.time() < until:

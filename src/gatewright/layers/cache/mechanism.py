@@ -44,7 +44,7 @@ class CacheMechanism:
         self.config = config or CacheConfig()
         self.now = now
         self.tally = Tally()
-        self.tiers = Tiers(self.config, failed=lambda: self.tally.error(None), now=now)
+        self.tiers = Tiers(self.config, failed=self.tally.error, now=now)
         claims = Claims(self.tiers, self.config.compute_timeout) if self.tiers.store is not None else None
         self._computing = Computing(claims, self._keep, self._wait)
         self._blocking = BlockingSide()

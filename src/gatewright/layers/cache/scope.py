@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from typing import Literal
 
@@ -18,7 +19,13 @@ Kind = Literal["value", "answer", "vector"]
 
 def stored_key(caller: Caller, kind: Kind, namespace: str, key: str) -> str:
     """Give the key under which it is stored: no other tenant's, kind's or namespace's can be the same."""
-    return caller.scoped(kind, namespace, key)
+    return f"{_begun(caller.tenant_id, kind, namespace)}{len(key)}:{key}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _begun(tenant: str | None, kind: Kind, namespace: str) -> str:
+    """Give a stored key without its last part: `Caller.scoped` is to be asked once for many."""
+    return Caller(tenant_id=tenant).scoped(kind, namespace) + "|"
 
 
 def tenant_prefix(tenant: str | None) -> str:

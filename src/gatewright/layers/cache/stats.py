@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
-from typing import Any
 
 import msgspec
 
@@ -43,59 +43,59 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._total = CacheStats()
+        self._gone = CacheStats()
         self._tenants: OrderedDict[str | None, CacheStats] = OrderedDict()
 
     def hit(self, tenant: str | None, *, stale: bool = False, usd: float = 0.0, seconds: float = 0.0) -> None:
         """Count an answer that was there, and what it saved."""
         with self._lock:
-            for stats in (self._total, self._of(tenant)):
-                stats.hits += 1
-                stats.stale += stale
-                stats.saved_usd += usd
-                stats.saved_seconds += seconds
+            stats = self._of(tenant)
+            stats.hits += 1
+            stats.stale += stale
+            stats.saved_usd += usd
+            stats.saved_seconds += seconds
 
     def saved(self, tenant: str | None, usd: float) -> None:
         """Count what a part of an answer saved."""
         with self._lock:
-            self._total.saved_usd += usd
             self._of(tenant).saved_usd += usd
 
     def miss(self, tenant: str | None) -> None:
         """Count an answer that was not there."""
         with self._lock:
-            self._total.misses += 1
             self._of(tenant).misses += 1
 
     def stored(self, tenant: str | None) -> None:
         """Count an answer that was kept."""
         with self._lock:
-            self._total.stored += 1
             self._of(tenant).stored += 1
 
-    def error(self, tenant: str | None) -> None:
-        """Count a question that the store could not be asked."""
+    def error(self) -> None:
+        """Count a question that the store could not be asked: it is no tenant's fault."""
         with self._lock:
-            self._total.errors += 1
-            self._of(tenant).errors += 1
+            self._gone.errors += 1
 
     def total(self) -> CacheStats:
         """Give the counts of everybody."""
         with self._lock:
-            return msgspec.structs.replace(self._total)
+            return functools.reduce(_added, self._tenants.values(), self._gone)
 
     def of(self, tenant: str | None) -> CacheStats:
         """Give the counts of one tenant."""
         with self._lock:
-            found: Any = self._tenants.get(tenant)
+            found = self._tenants.get(tenant)
             return CacheStats() if found is None else msgspec.structs.replace(found)
 
     def _of(self, tenant: str | None) -> CacheStats:
         stats = self._tenants.get(tenant)
-        if stats is None:
-            stats = self._tenants[tenant] = CacheStats()
-            if len(self._tenants) > MAX_TENANTS:
-                self._tenants.popitem(last=False)
-        else:
+        if stats is not None:
             self._tenants.move_to_end(tenant)
+            return stats
+        stats = self._tenants[tenant] = CacheStats()
+        if len(self._tenants) > MAX_TENANTS:
+            self._gone = _added(self._gone, self._tenants.popitem(last=False)[1])
         return stats
+
+
+def _added(one: CacheStats, other: CacheStats) -> CacheStats:
+    return CacheStats(**{name: getattr(one, name) + getattr(other, name) for name in CacheStats.__struct_fields__})

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.keyvalue.protocol import Item, Matches
 from gatewright.storage.redis import RedisAddress, RedisStore, Script
+from gatewright.storage.redis.store import PATIENCE
 
 __all__ = ["RedisKeyValues"]
 
@@ -121,7 +122,9 @@ class RedisKeyValues:
         store = self._stores.get(loop)
         if store is None:
             self._prune()
-            store = self._stores[loop] = RedisStore(self._address, namespace=self._namespace, scripts=[_DELETE_EQUAL])
+            store = self._stores[loop] = RedisStore(
+                self._address, namespace=self._namespace, scripts=[_DELETE_EQUAL], patience=PATIENCE
+            )
         return store
 
     def _prune(self) -> None:
