@@ -25,6 +25,7 @@ from gatewright.api.routes.completions import Completions
 from gatewright.api.routes.embeddings import Embeddings
 from gatewright.api.routes.feedback import FeedbackRoutes
 from gatewright.api.routes.health import Health
+from gatewright.api.routes.llmops import LLMOps
 from gatewright.api.routes.models import Models
 from gatewright.errors import BadRequest
 from gatewright.gateway.gateway import LiteLLMGateway
@@ -58,11 +59,14 @@ def create_app(gateway: LiteLLMGateway, *, max_body_bytes: int = MAX_BODY_BYTES,
 
 
 def _api(gateway: LiteLLMGateway, max_body_bytes: int, authentication: Authentication) -> Iterator[Route]:
-    models = Models(gateway)
+    models, llmops = Models(gateway), LLMOps(gateway)
     answering: list[tuple[str, str, Answering]] = [
         ("POST", "/chat/completions", ChatCompletions(gateway, max_body_bytes)),
         ("POST", "/embeddings", Embeddings(gateway, max_body_bytes)),
         ("POST", "/completions", Completions(gateway, max_body_bytes)),
+        ("GET", "/llmops/metrics", llmops.metrics),
+        ("GET", "/llmops/costs", llmops.costs),
+        ("GET", "/llmops/series", llmops.series),
         ("GET", "/models", models.list),
         ("GET", "/models/{model:path}", models.retrieve),
     ]

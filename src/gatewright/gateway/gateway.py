@@ -17,6 +17,7 @@ from gatewright.gateway.controls import FlowControls
 from gatewright.gateway.feedback import FeedbackMethods, GatewayFeedback
 from gatewright.gateway.guard_controls import GuardControls
 from gatewright.gateway.home import HomeLoop
+from gatewright.gateway.reporting import Reporting, ReportMethods
 from gatewright.gateway.requests import CallMaker
 from gatewright.gateway.streams import GenerateStream
 from gatewright.gateway.under_way import Reader, UnderWay
@@ -35,7 +36,7 @@ __all__ = ["LiteLLMGateway"]
 T = TypeVar("T")
 
 
-class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
+class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods):
     """Generates, embeds and streams with the models of its configuration; without one, of the environment.
 
     Safe to use from many threads and many event loops at once. Close it, or use it in `with` or `async with`, to
@@ -55,6 +56,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
         self._home = HomeLoop(self._under_way)
         self._feedback = GatewayFeedback(self)
         self._feedback.start()
+        self._reporting = Reporting(self._assembly)
 
     async def generate_async(
         self,
@@ -265,6 +267,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
         await asyncio.to_thread(self._feedback.close)
         await self._home.aclose(lambda: self._under_way.finish(self.config.close_timeout, closer))
         await self._assembly.recording.aclose()
+        self._reporting.close()
 
     def close(self) -> None:
         """Do the same and wait for it; refused on the gateway's own event loop."""
@@ -274,6 +277,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods):
             self._feedback.close()
         self._home.close(lambda: self._under_way.finish(self.config.close_timeout, closer))
         self._assembly.recording.close()
+        self._reporting.close()
 
     def __enter__(self) -> Self:
         return self

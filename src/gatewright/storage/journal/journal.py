@@ -48,6 +48,7 @@ class Journal:
         self._segment: Segment | None = None
         self._spare: Segment | None = None
         self._held: list[bytes] = []
+        self.last: bytes | None = None  # the entry that was appended last
         self.full: str | None = None
         self.dropped = 0
 
@@ -72,6 +73,7 @@ class Journal:
     def append(self, entry: bytes) -> None:
         """Add an entry; when this returns a killed process has not lost it, unless the disk takes none at all."""
         data = frame(entry)
+        self.last = entry
         with self._lock:
             segment = self._segment
             if segment is None or segment.size + len(data) > segment.capacity:
@@ -129,6 +131,7 @@ class Journal:
                 os.close(segment.fd)
         self._segment = self._spare = None
         self._held = []
+        self.last = None
         self._told = False
 
     def _next(self, size: int) -> Segment | None:

@@ -60,6 +60,11 @@ class RecordReader:
             raise
         self._idle.append(connection)
 
+    def has(self, operation: bytes) -> bool:
+        """Say whether an operation is stored, by its id."""
+        with self.snapshot() as snapshot:
+            return snapshot is not None and bool(snapshot.rows("SELECT 1 FROM operations WHERE id = ?", (operation,)))
+
     def close(self) -> None:
         """Close the connections that nobody reads from."""
         while self._idle:
