@@ -65,6 +65,8 @@ class _Backlog:
         until = time.monotonic() + seconds
         records = self._records
         last = records.journal.last
+        if records.writer.failure is not None:
+            return False  # nobody waits again for a store that did not answer
         if records.flush(seconds):
             return True
         if last is None or records.writer.here or records.writer.failure is not None:

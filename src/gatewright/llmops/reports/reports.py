@@ -18,8 +18,8 @@ from gatewright.storage.sql.summing import Whose
 
 __all__ = ["Backlog", "Reports"]
 
-FLUSH_SECONDS = 2.0
-"""How long a report waits for what was just recorded."""
+FLUSH_SECONDS = 5.0
+"""How long a report waits, at the most, for what was just recorded: usually milliseconds, longer for a new database."""
 Made = Callable[[Snapshot, Whose, Window], dict[str, Any]]
 
 
