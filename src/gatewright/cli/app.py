@@ -9,14 +9,17 @@ import typer
 
 from gatewright.cli.chat import chat
 from gatewright.cli.check_config import check_config
+from gatewright.cli.costs import costs
 from gatewright.cli.demo import demo
 from gatewright.cli.embed import embed
 from gatewright.cli.exits import EPILOG, Debug
 from gatewright.cli.feedback import feedback
+from gatewright.cli.export import export
 from gatewright.cli.generate import generate
 from gatewright.cli.guard import guard
 from gatewright.cli.models import models
 from gatewright.cli.serve import serve
+from gatewright.cli.stats import stats
 
 __all__ = ["app"]
 
@@ -61,6 +64,9 @@ for command, summary in (
     (generate, "Answer a prompt: stdin or arguments in, text out."),
     (embed, "Give texts their vectors."),
     (models, "List models with context windows and prices."),
+    (stats, "Show how it went: operations, errors, latencies, tokens, costs."),
+    (costs, "Show what it costs, by model, tenant or provider, and what is to be expected."),
+    (export, "Write what was recorded to a Parquet, CSV or JSON lines file."),
     (check_config, "Say what a configuration file means, and what is wrong with it."),
 ):
     app.command(command.__name__.replace("_", "-"), short_help=summary, epilog=EPILOG)(command)

@@ -76,7 +76,7 @@ def test_the_numbers(reports: Reports, store: RecordStore) -> None:
     assert {name: one["operations"] for name, one in found["by_model"].items()} == {"m": 5, "n": 1}
     assert found["by_type"]["streaming"]["unpriced_operations"] == 1
     assert list(found["by_agent"]) == ["(none)"]
-    assert "by_tenant" not in found
+    assert list(found["by_tenant"]) == ["acme"]
     json.dumps(found, allow_nan=False)
 
 

@@ -21,7 +21,7 @@ def costs(snapshot: Snapshot, whose: Whose, window: Window) -> dict[str, Any]:
     sums = sums_by_series(snapshot, whose, window.spans())
     whole = total(sums)
     tokens = whole.prompt_tokens + whole.completion_tokens
-    parts = ["model", "provider", "type", "tenant"] + (["agent"] if whose.agent is None else [])
+    parts = ("model", "provider", "type", "tenant", "agent")
     return {
         "total_operations": whole.calls,
         "total_cost_usd": dollars(whole.cost),

@@ -53,7 +53,7 @@ def metrics(snapshot: Snapshot, whose: Whose, window: Window) -> dict[str, Any]:
         "total_retries": whole.retries,
         "total_fallbacks": whole.fallbacks,
     }
-    parts = ["model", "provider", "type", "status", *_untold(whose)]
+    parts = ("model", "provider", "type", "status", "tenant", "agent")
     return found | {f"by_{part}": breakdown(sums, part) for part in parts} | series(snapshot, whose, window, None)
 
 
@@ -62,8 +62,3 @@ def series(snapshot: Snapshot, whose: Whose, window: Window, step: str | None) -
     step = step_of(step, window)
     found = points(snapshot, whose, window.spans(step), GRAINS[step])
     return {"step": step, "time_series": chart(found, window.start, window.end, GRAINS[step])}
-
-
-def _untold(whose: Whose) -> list[str]:
-    """Give what operations are told apart by beside: a tenant is not told of others."""
-    return [part for part in ("tenant", "agent") if getattr(whose, part) is None]
