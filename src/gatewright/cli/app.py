@@ -13,8 +13,8 @@ from gatewright.cli.costs import costs
 from gatewright.cli.demo import demo
 from gatewright.cli.embed import embed
 from gatewright.cli.exits import EPILOG, Debug
-from gatewright.cli.feedback import feedback
 from gatewright.cli.export import export
+from gatewright.cli.feedback import feedback
 from gatewright.cli.generate import generate
 from gatewright.cli.guard import guard
 from gatewright.cli.models import models
