@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from gatewright.errors import ConfigurationError
 from gatewright.gateway.assembly import Assembly
 from gatewright.llmops.records import Records
-from gatewright.storage.sql.reading import RecordReader
 from gatewright.types.records import OperationRecord, decode_record
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ class _Backlog:
     """What this process has recorded: drained here, or by another process, whose work is then waited for."""
 
     def __init__(self, records: Records) -> None:
+        from gatewright.storage.sql.reading import RecordReader
+
         self._records = records
         self._reader = RecordReader(records.where)
 
