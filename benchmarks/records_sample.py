@@ -56,5 +56,5 @@ def _record(rng: random.Random, at: float, tenant: int) -> OperationRecord:
     )
     if rng.random() < 0.03:
         failed = AttemptRecord(f"{model}#1", provider, 80, 1000, "ProviderUnavailable")
-        record.retries, record.attempts = 1, [failed, AttemptRecord(f"{model}#0", provider, 1200, latency)]
+        record.retries, record.attempts = 1, (failed, AttemptRecord(f"{model}#0", provider, 1200, latency))
     return record

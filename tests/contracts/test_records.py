@@ -90,8 +90,8 @@ def test_every_field_is_stored(store: RecordStore, database: Database) -> None:
         retries=1,
         fallbacks=2,
         error="ProviderTimeout",
-        guards=[GuardVerdict("pii", "email", "high", "redact", "output")],
-        attempts=[AttemptRecord("chat#0", "openai", 5, 700_000), AttemptRecord("b#0", "own", 9, 8, "RateLimited")],
+        guards=(GuardVerdict("pii", "email", "high", "redact", "output"),),
+        attempts=(AttemptRecord("chat#0", "openai", 5, 700_000), AttemptRecord("b#0", "own", 9, 8, "RateLimited")),
         request="ask\0ed",
         answer="answered",
     )
@@ -120,7 +120,7 @@ def test_every_field_is_stored(store: RecordStore, database: Database) -> None:
 
 
 def test_what_was_written_before_is_not_counted_again(store: RecordStore, database: Database) -> None:
-    first = [record(attempts=[AttemptRecord("d", "p", 0, 1)]) for _ in range(10)]
+    first = [record(attempts=(AttemptRecord("d", "p", 0, 1),)) for _ in range(10)]
     assert store.write(first) == 10
     more = [record() for _ in range(5)]
     assert store.write([*first[:7], *more, *first[7:], *more]) == 5
@@ -185,7 +185,7 @@ def test_cached_and_shared_answers_cost_nothing_and_save(store: RecordStore, dat
 
 
 def test_an_attempt_that_ended_late_is_added(store: RecordStore, database: Database) -> None:
-    one = record(attempts=[AttemptRecord("a", "p", 0, 1)])
+    one = record(attempts=(AttemptRecord("a", "p", 0, 1),))
     late = LateAttempt(one.id, 2, AttemptRecord("b", "p", 3, 4, "ConnectionFailed"))
     store.write([one], [late])
     store.write([], [late])
@@ -215,7 +215,7 @@ def test_no_tenants_operations_are_among_anothers(store: RecordStore, database: 
 def test_what_is_old_is_dropped_piece_by_piece(store: RecordStore, database: Database) -> None:
     days = [NOW - back * 86400 for back in range(40)]
     for day in days:
-        store.write([record(day + place, request="q", attempts=[AttemptRecord("d", "p", 0, 1)]) for place in range(5)])
+        store.write([record(day + place, request="q", attempts=(AttemptRecord("d", "p", 0, 1),)) for place in range(5)])
     cutoffs = Cutoffs(operations=NOW - 30 * 86400, contents=NOW - 7 * 86400, minutes=NOW - 2 * 86400, hours=None)
     steps = 1
     while store.retain(cutoffs):

@@ -148,7 +148,7 @@ async def test_an_answer_is_in_the_journal_when_its_caller_has_it(make: Make, tm
     assert record.cost == 123_456_789
     assert 0 < record.overhead <= record.latency < 10_000_000
     assert (record.first_token, record.queued, record.retries, record.fallbacks) == (None, 0, 0, 0)
-    assert (record.request, record.answer, record.attempts) == (None, None, [])
+    assert (record.request, record.answer, record.attempts) == (None, None, ())
 
 
 async def test_a_stream_is_in_the_journal_when_its_end_is_read(make: Make, tmp_path: Path) -> None:

@@ -54,22 +54,22 @@ class AttemptMade(msgspec.Struct):
         )
 
 
-class Account:
+class Account(msgspec.Struct):
     """What has happened to a call so far; most calls need no more than the one attempt."""
 
     eventful: bool = False  # whether any of the numbers below is not what it is here
-    attempts: list[AttemptMade] = []
-    rests: list[Span] = []
+    attempts: tuple[AttemptMade, ...] = ()
+    rests: tuple[Span, ...] = ()
     queued: float = 0.0
     retries: int = 0
     fallbacks: int = 0
     cache: str | None = None
     saved: float = 0.0
-    guards: list[GuardVerdict] = []
+    guards: tuple[GuardVerdict, ...] = ()
 
     def rest(self, start: float, end: float) -> None:
         """Hear of a time in which the call waited for its turn."""
-        self.rests = [*self.rests, (start, end)]
+        self.rests = (*self.rests, (start, end))
 
 
 def type_of(call: Call) -> int:

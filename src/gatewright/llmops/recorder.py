@@ -117,10 +117,8 @@ class Recorder:
         made = AttemptMade(event, now, True, now) if event.streamed else AttemptMade(event, now)
         if account is None:
             self._append_late(made)
-        elif account.attempts:
-            account.attempts.append(made)
         else:
-            account.attempts = [made]
+            account.attempts = (*account.attempts, made)
         if event.deployment_id not in self._models:
             if len(self._models) >= MOST_MODELS:
                 self._models.clear()
@@ -162,7 +160,7 @@ class Recorder:
     def _tripped(self, event: GuardTripped) -> None:
         if (account := self._calls.get(event.call_id)) is not None:
             verdict = GuardVerdict(event.guardrail, event.rule, event.severity, event.action, event.side)
-            account.eventful, account.guards = True, [*account.guards, verdict]
+            account.eventful, account.guards = True, (*account.guards, verdict)
 
     def _settled(self, event: CallSettled) -> None:
         account = self._calls.pop(event.call_id, None) or Account()
@@ -205,7 +203,7 @@ class Recorder:
             record.model, record.provider, record.deployment = last.model, last.provider, last.deployment_id
             # The only attempt of a call is what the operation says of itself.
             if len(attempts) > 1:
-                record.attempts = [made.record(began, began + seconds) for made in attempts]
+                record.attempts = tuple([made.record(began, began + seconds) for made in attempts])
         if call.stream:
             record.streamed, record.first_token = True, first_token(account, began)
         if outcome.value is not None:

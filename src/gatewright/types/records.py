@@ -7,7 +7,7 @@ import msgspec
 __all__ = ["AttemptRecord", "GuardVerdict", "LateAttempt", "OperationRecord", "decode_record", "encode_record"]
 
 
-class AttemptRecord(msgspec.Struct, array_like=True, frozen=True):
+class AttemptRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One attempt at one deployment; times are microseconds, `began` after the operation's own beginning."""
 
     deployment: str
@@ -17,7 +17,7 @@ class AttemptRecord(msgspec.Struct, array_like=True, frozen=True):
     error: str | None = None
 
 
-class GuardVerdict(msgspec.Struct, array_like=True, frozen=True):
+class GuardVerdict(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a guard found, and what was done about it."""
 
     guardrail: str
@@ -27,7 +27,7 @@ class GuardVerdict(msgspec.Struct, array_like=True, frozen=True):
     side: str
 
 
-class OperationRecord(msgspec.Struct, array_like=True, tag_field="kind", tag=1):
+class OperationRecord(msgspec.Struct, array_like=True, tag_field="kind", tag=1, gc=False):
     """One call; `attempts` are those of a call that made more than one.
 
     `id` is 12 bytes, `started_at` milliseconds since 1970, durations are microseconds.
@@ -70,8 +70,8 @@ class OperationRecord(msgspec.Struct, array_like=True, tag_field="kind", tag=1):
     cache: str | None = None
     saved: int = 0
     error: str | None = None
-    guards: list[GuardVerdict] = []
-    attempts: list[AttemptRecord] = []
+    guards: tuple[GuardVerdict, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
     request: str | None = None
     answer: str | None = None
 

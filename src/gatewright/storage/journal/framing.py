@@ -39,14 +39,15 @@ def scan(data: bytes, limit: int) -> Scan:
     """Read up to `limit` entries from the start of `data`; what is cut off at its end counts as broken."""
     entries: list[bytes] = []
     place, size = 0, len(data)
+    read = _header.unpack_from
     while len(entries) < limit and place < size:
-        entry = _at(data, place)
-        if entry is None:
-            return Scan(entries, place, any(data[place : place + HEADER]))
-        if not entry:
-            break
+        start = place + HEADER
+        length, checksum = read(data, place) if start <= size else (0, 1)
+        entry = data[start : start + length]
+        if not length or len(entry) < length or crc32(entry, length) != checksum:
+            return Scan(entries, place, broken=any(data[place:start]))
         entries.append(entry)
-        place += HEADER + len(entry)
+        place = start + length
     return Scan(entries, place, broken=False)
 
 

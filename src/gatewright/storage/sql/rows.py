@@ -58,12 +58,15 @@ def series_key(record: OperationRecord, number: Names) -> SeriesKey:
 
 def operation_row(record: OperationRecord, series: int, number: Names) -> Row:
     """Give the row of an operation; zeros that say nothing are left out, as they would take room."""
+    user, session = record.user, record.session
+    if (user is not None and "\0" in user) or (session is not None and "\0" in session):
+        user, session = _plain(user), _plain(session)
     return (
         record.id,
         series,
         record.started_at,
-        _plain(record.user),
-        _plain(record.session),
+        user,
+        session,
         number[record.key],
         number[_json(record.tags).decode()] if record.tags else None,
         number[record.requested_model],
