@@ -23,6 +23,8 @@ __all__ = ["FeedbackMethods", "GatewayFeedback"]
 
 HOME_SECONDS = 1.0
 """How long a program has to make its event loop the gateway's before a callback has one started for it."""
+FLUSH_SECONDS = 2.0
+"""How long feedback waits for the record of the operation that it is about."""
 CHECK = "feedback"
 
 
@@ -120,6 +122,7 @@ class GatewayFeedback:
             embed=_embedding(self._gateway, model) if model and settings.group_by_meaning else None,
             embedding_model=model,
             run_async=_at_home(self._gateway),
+            recorded=_recorded(self._gateway),
         )
         weakref.finalize(gateway, loop.rest, 0.0).atexit = False
         gateway._assembly.flow.health.watch(CHECK, loop.check_async)  # pyright: ignore[reportPrivateUsage]
@@ -148,6 +151,17 @@ def _at_home(found: Callable[[], LiteLLMGateway | None]) -> Callable[[Callable[[
         gateway.run_blocking(work)
 
     return run
+
+
+def _recorded(found: Callable[[], LiteLLMGateway | None]) -> Callable[[], None]:
+    """Bring the operations of this process into the database, where feedback looks for its own."""
+
+    def recorded() -> None:
+        records = _living(found)._assembly.recording.records  # pyright: ignore[reportPrivateUsage]
+        if records is not None:
+            records.flush(FLUSH_SECONDS)
+
+    return recorded
 
 
 def _living(found: Callable[[], LiteLLMGateway | None]) -> LiteLLMGateway:

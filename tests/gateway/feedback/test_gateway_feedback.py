@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gatewright import GatewayConfig, LiteLLMGateway, create_gateway
-from gatewright.errors import ConfigurationError, GatewayClosed
+from gatewright.errors import BadRequest, ConfigurationError, GatewayClosed
 from gatewright.feedback import ALL_TENANTS, Feedback, FeedbackStatus, FeedbackType
 
 
@@ -162,3 +162,31 @@ def test_settings_are_checked() -> None:
         GatewayConfig(feedback={"similarity": 2})  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="did you mean callbacks"):
         GatewayConfig(feedback={"callback": {}})  # type: ignore[arg-type]
+
+
+def test_feedback_is_linked_to_the_answer_just_given(made: Callable[..., LiteLLMGateway]) -> None:
+    """Also where the answer's record is still in the journal, and would be for long."""
+    with made(records={"interval": 30}) as gateway:
+        response = gateway.generate("Hello", tenant_id="acme", tags=["prompt_version:v7"])
+        id_ = gateway.record_feedback("Hello", response.text, "rating", "5", "acme", operation_id=response.request_id)
+        found = gateway.feedback_loop.get_feedback(id_)
+        assert (found.operation, found.prompt_version, found.model) == ("linked", "v7", response.model)
+        with pytest.raises(BadRequest, match="operation_id"):
+            gateway.record_feedback("Hello", "x", "rating", "5", "globex", operation_id=response.request_id)
+
+
+async def test_it_is_linked_on_the_home_loop_too(made: Callable[..., LiteLLMGateway]) -> None:
+    async with made(records={"interval": 30}) as gateway:
+        loop = gateway.feedback_loop
+        for record in (gateway.record_feedback_async, None):
+            response = await gateway.generate_async("Hello")
+            said: tuple[Any, ...] = ("Hello", response.text, "useful", "", None, response.request_id)
+            id_ = gateway.record_feedback(*said) if record is None else await record(*said)
+            assert (await loop.get_feedback_async(id_)).operation == "linked"
+
+
+def test_where_nothing_is_recorded_no_operation_is_refused(made: Callable[..., LiteLLMGateway]) -> None:
+    with made(record_operations=False) as gateway:
+        response = gateway.generate("Hello")
+        id_ = gateway.record_feedback("Hello", response.text, "useful", operation_id=response.request_id)
+        assert gateway.feedback_loop.get_feedback(id_).operation == "unknown"
