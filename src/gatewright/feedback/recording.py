@@ -21,7 +21,7 @@ from gatewright.storage.errors import StoreUnavailable
 
 __all__ = ["Recording"]
 
-LOOKS = (0.0, 0.1, 0.2, 0.4, 0.8)
+LOOKS = (0.0, 0.0, 0.1, 0.2, 0.4, 0.8)
 """Seconds between looks for an operation that another process may have in its journal still."""
 
 
