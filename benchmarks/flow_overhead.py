@@ -21,19 +21,19 @@ ABOUT = "CPU per generate_async, everything on beside everything off (health is 
 LIMIT = 18.0
 NAME = "asked"
 ROOMY = {"requests_per_minute": 1e9, "tokens_per_minute": 1e12, "max_concurrent": 1_000_000}
+SWITCHED = ("circuit_breaker", "deduplication", "batching")
+OFF: dict[str, Any] = {name: {"enabled": False} for name in SWITCHED}
 EVERYTHING: dict[str, Any] = {
     "rate_limit": ROOMY,
     "tenant_rate_limits": {"acme": ROOMY},
     "model_rate_limits": {NAME: ROOMY},
-    "circuit_breaker": {},
-    "deduplication": {"enabled": True},
-    "batching": {"enabled": True},
+    **{name: {"enabled": True} for name in SWITCHED},
 }
 DEPLOYMENT = {"rpm": 10**9, "tpm": 10**12, "max_parallel_requests": 1_000_000}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "limits of all calls": ({name: EVERYTHING[name] for name in list(EVERYTHING)[:3]}, {}),
     "the deployment's limits": ({}, DEPLOYMENT),
-    "circuit breaker": ({"circuit_breaker": {}}, {}),
+    "circuit breaker": ({"circuit_breaker": {"enabled": True}}, {}),
     "deduplication": ({"deduplication": {"enabled": True}}, {}),
 }
 
@@ -77,7 +77,7 @@ def _gateway(url: str, settings: dict[str, Any], deployment: dict[str, Any]) -> 
     from gatewright import create_gateway
 
     params = {"model": f"openai/{MODEL}", "api_base": url, "api_key": KEY, **deployment}
-    return create_gateway(model_list=[{"model_name": NAME, "litellm_params": params}], **settings)
+    return create_gateway(model_list=[{"model_name": NAME, "litellm_params": params}], **{**OFF, **settings})
 
 
 async def _round(gateway: Any, numbers: Iterator[int], count: int, at_once: int) -> float:

@@ -132,7 +132,8 @@ class Flow:
         if self._shared_flights is not None:
             layers.append(self._shared_flights)
         if self._limited:
-            layers.append(RateLimitLayer(self.limiter, lambda model: self._table().find(model).name))
+            find = self._table().find
+            layers.append(RateLimitLayer(self.limiter, lambda model: find(model).name))
         if self._batching is not None:
             layers.append(self._batching)
         return layers

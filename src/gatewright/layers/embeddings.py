@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -31,11 +31,12 @@ class EmbeddingsLayer:
         self._limit_of = limit_of
         self._concurrency = concurrency
 
-    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+    def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
         """Answer an embeddings call; any other goes through untouched."""
         request = call.request
-        if not isinstance(request, EmbedRequest):
-            return await proceed(call)
+        return self._embed(call, request, proceed) if isinstance(request, EmbedRequest) else proceed(call)
+
+    async def _embed(self, call: Call, request: EmbedRequest, proceed: Handler) -> Reply[Any, Any]:
         count = len(request.inputs)
         limit = self._limit_of(request.model) if count > 1 else count  # to know it all deployments are looked at
         if count <= limit:

@@ -39,16 +39,19 @@ def fingerprint(request: Request, kept: AbstractSet[str] = frozenset()) -> bytes
     unless they are in `kept`), 1 and 1.0, a text and its one text part, are the same. None for a request with something
     in it that JSON has no form for: such a request is like no other.
     """
+    params = request.params
     try:
+        if params and not (_SPECIAL.isdisjoint(params) and all(map(_has_one_spelling, params.values()))):
+            params = _normal(_what_says_something(params, kept))
         if isinstance(request, EmbedRequest):
-            asked: bytes = _encoded(("embed", request.inputs))
+            text = _encoded(("embed", request.inputs, params))
         elif request.style == "chat":
-            asked = _messages(request.messages)
+            text = _encoded(("chat", _messages(request.messages), params))
         else:
-            asked = _encoded(("text", _prompts(request)))
-        return blake2b(asked + canonical_params(request.params, kept), digest_size=DIGEST_BYTES).digest()
+            text = _encoded(("text", _prompts(request), params))
     except _UNWRITABLE:
         return None
+    return blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
 def text_fingerprints(request: EmbedRequest, kept: AbstractSet[str] = frozenset()) -> list[bytes] | None:
@@ -67,13 +70,16 @@ def text_fingerprints(request: EmbedRequest, kept: AbstractSet[str] = frozenset(
 
 def canonical_params(params: Mapping[str, Any], kept: AbstractSet[str] = frozenset()) -> bytes:
     """Write parameters so that equal ones are equal bytes; `TypeError` or `ValueError` where that cannot be."""
-    if not params:
-        return b"{}"
-    if not (_SPECIAL.isdisjoint(params) and None not in params.values()):
-        params = {name: value for name, value in params.items() if _says_something(name, value, kept)}
-        if isinstance(stop := params.get("stop"), str):
-            params["stop"] = [stop]
-    return _written(params)
+    if params and not (_SPECIAL.isdisjoint(params) and None not in params.values()):
+        params = _what_says_something(params, kept)
+    return _written(params) if params else b"{}"
+
+
+def _what_says_something(params: Mapping[str, Any], kept: AbstractSet[str]) -> Mapping[str, Any]:
+    said = {name: value for name, value in params.items() if _says_something(name, value, kept)}
+    if isinstance(stop := said.get("stop"), str):
+        said["stop"] = [stop]
+    return said
 
 
 def _says_something(name: str, value: Any, kept: AbstractSet[str]) -> bool:
@@ -113,11 +119,17 @@ def _key(name: Any) -> str:
     raise TypeError("a key of JSON is a text")
 
 
-def _messages(messages: Sequence[Message]) -> bytes:
+def _has_one_spelling(value: Any) -> bool:
+    """Whether a parameter has no number in it that can be written in two ways, or is none."""
+    kind = value.__class__
+    return kind is str or kind is int or kind is bool or (kind is float and value % 1.0 > 0.0)
+
+
+def _messages(messages: Sequence[Message]) -> Sequence[Message]:
     for message in messages:
         if type(message) is not dict or type(message.get("content")) is not str or None in message.values():
-            return b"chat" + _written([_message(one) for one in messages])
-    return b"chat" + _encoded(messages)
+            return _normal([_message(one) for one in messages])
+    return messages
 
 
 def _message(message: Message) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from gatewright.pipeline.call import Call
@@ -22,8 +22,8 @@ class Handler(Protocol):
 class Layer(Protocol):
     """Whatever stands between a call and its answer."""
 
-    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
-        """Answer `call`, usually by way of `proceed`."""
+    def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
+        """Answer `call`, usually by way of `proceed`; what has nothing to do with it gives `proceed(call)` itself."""
         ...
 
 

@@ -18,8 +18,16 @@ async def turns(number: int = 5) -> None:
         await asyncio.sleep(0)
 
 
+def made(work: Coroutine[Any, Any, Any], goes_on: Callable[[], bool] = lambda: False) -> Relay[Any]:
+    async def heir() -> None:
+        await relay
+
+    relay = Relay(work, goes_on, heir)
+    return relay
+
+
 def begun(work: Coroutine[Any, Any, Any], goes_on: Callable[[], bool] = lambda: False) -> tuple[Any, Relay[Any]]:
-    relay = Relay(work, goes_on)
+    relay = made(work, goes_on)
 
     async def host() -> Any:
         return await relay
@@ -188,7 +196,7 @@ async def test_scopes_around_it_end_it_as_they_end_anything() -> None:
         await asyncio.Event().wait()
 
     async def awaited(goes_on: bool) -> None:
-        relays.append(Relay(work(), lambda: goes_on))
+        relays.append(made(work(), lambda: goes_on))
         await relays[-1]
 
     for goes_on in (False, True):
@@ -238,7 +246,7 @@ async def test_a_host_that_is_closed_closes_the_work() -> None:
             closed.append(True)
 
     async def host() -> None:
-        await Relay(work(), lambda: True)
+        await made(work(), lambda: True)
 
     coroutine = host()
     coroutine.send(None)

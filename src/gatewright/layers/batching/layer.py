@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -55,11 +55,12 @@ class EmbeddingsBatchingLayer:
         self._piles: dict[Key, _Pile] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+    def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
         """Answer an embeddings call from a batch; any other goes through untouched."""
         request = call.request
-        if not isinstance(request, EmbedRequest):
-            return await proceed(call)
+        return self._embed(call, request, proceed) if isinstance(request, EmbedRequest) else proceed(call)
+
+    async def _embed(self, call: Call, request: EmbedRequest, proceed: Handler) -> Reply[Any, Any]:
         limit = self._limit_of(request.model)
         key = _key(call, request)
         if key is None or len(request.inputs) >= limit:

@@ -21,15 +21,15 @@ class CircuitBreakerLayer:
     a success at its first chunk: an answer of ten minutes must not keep the traffic away for ten minutes.
     """
 
-    __slots__ = ("_clock", "_guard")
+    __slots__ = ("_guard", "_now")
 
     def __init__(self, guard: DeploymentBreaker, clock: Clock = MONOTONIC) -> None:
         self._guard = guard
-        self._clock = clock
+        self._now = clock.now
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
         """Proceed, or raise `ProviderUnavailable` (`asked` is False) that says when the next probe may go."""
-        guard, now = self._guard, self._clock.now()
+        guard, now = self._guard, self._now()
         permit = guard.breaker.allow(now)
         if not permit:
             raise guard.refusal(now)

@@ -10,7 +10,7 @@ PARTS = 10
 class SlidingWindow:
     """Counts over the last `seconds`, in ten parts; adding and reading are O(1) and never look at a single call."""
 
-    __slots__ = ("_failed", "_newest", "_part", "_succeeded", "failed", "succeeded")
+    __slots__ = ("_ends", "_failed", "_newest", "_part", "_succeeded", "failed", "succeeded")
 
     def __init__(self, seconds: float) -> None:
         self._part = seconds / PARTS
@@ -26,12 +26,14 @@ class SlidingWindow:
         self._failed = [0] * PARTS
         self._succeeded = [0] * PARTS
         self._newest = 0
+        self._ends = self._part  # when the newest part is over
         self.failed = 0
         self.succeeded = 0
 
     def add(self, failed: bool, now: float) -> None:
         """Count one call."""
-        self.advance(now)
+        if now >= self._ends:
+            self.advance(now)
         place = self._newest % PARTS
         if failed:
             self._failed[place] += 1
@@ -51,3 +53,4 @@ class SlidingWindow:
             self.succeeded -= self._succeeded[place]
             self._failed[place] = self._succeeded[place] = 0
         self._newest = newest
+        self._ends = (newest + 1) * self._part

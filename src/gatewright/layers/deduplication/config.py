@@ -27,6 +27,7 @@ class DeduplicationConfig(Config):
 
     def wants_variety(self, params: Mapping[str, Any]) -> bool:
         """Say whether whoever asks with these parameters wants several answers, or another one each time."""
-        temperature = params.get("temperature")
-        hot = isinstance(temperature, int | float) and temperature > self.max_temperature
-        return hot or params.get("n", 1) != 1
+        temperature: Any = params.get("temperature")
+        if (type(temperature) is float or type(temperature) is int) and temperature > self.max_temperature:
+            return True
+        return "n" in params and params["n"] != 1

@@ -65,6 +65,12 @@ class Flight:
         """Whether more may be fed, or the slowest reader has to be waited for."""
         return self.state == "flying" and len(self._chunks) < self._max_chunks
 
+    def lead(self) -> Member:
+        """Come aboard as the first."""
+        member = Member(shared=False)
+        self._members[member] = None
+        return member
+
     def join(self) -> Member:
         """Come aboard; only while `is_whole`."""
         assert self.is_whole
@@ -100,10 +106,11 @@ class Flight:
         """Whether there are chunks that a member has not had."""
         return member.next < self._dropped + len(self._chunks)
 
-    def land(self) -> None:
-        """Say that the answer is complete."""
+    def land(self) -> int | None:
+        """Say that the answer is complete; gives the chunks that it holds, None where they are not all of them."""
         if self.state == "flying":
             self.state = "landed"
+        return None if self._dropped else len(self._chunks)
 
     def fail(self, error: BaseException) -> None:
         """Say that the upstream call failed: everyone aboard gets `error` after the chunks so far."""

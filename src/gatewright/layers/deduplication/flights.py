@@ -53,6 +53,7 @@ class Flights:
         flight = self._by_key.get(key)
         if flight is None or not flight.is_whole:
             flight = self._by_key[key] = Flight(self._max_chunks)
+            return flight, flight.lead()
         return flight, flight.join()
 
     def leave(self, key: Hashable, flight: Flight, member: Member) -> Departure:
@@ -66,12 +67,12 @@ class Flights:
         """Say that a flight's answer is complete, and keep it for the window."""
         if flight.state != "flying":
             return
-        flight.land()
-        if not flight.is_whole or self.window <= 0 or self._by_key.get(key) is not flight:
+        chunks = flight.land()
+        if chunks is None or self.window <= 0.0 or self._by_key.get(key) is not flight:
             self._forget(key, flight)
             return
-        self._landed.append((now + self.window, key, flight, flight.held))
-        self._landed_chunks += flight.held
+        self._landed.append((now + self.window, key, flight, chunks))
+        self._landed_chunks += chunks
         while len(self._landed) > self._max_landed or self._landed_chunks > self._max_landed_chunks:
             self._forget_oldest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import chunks_of
 from gatewright.types.results import Answer, Embeddings
 
-__all__ = ["Board", "Journey", "WholeJourney", "known", "made_whole"]
+__all__ = ["Board", "Journey", "WholeJourney", "made_whole"]
 
 
 class Board(Protocol):
@@ -36,10 +37,24 @@ class Board(Protocol):
 
 
 class Journey:
-    """Who waits for what comes of a flight; its `relay` makes the upstream call."""
+    """Who waits for what comes of a flight, whose upstream call its `relay` makes; and, when it has come, that."""
 
-    __slots__ = ("_answer", "_board", "_parts", "_waiting", "attempts", "cached", "call", "flight", "key", "relay")
+    __slots__ = (
+        "_answer",
+        "_board",
+        "_parts",
+        "_waiting",
+        "attempts",
+        "cached",
+        "call",
+        "call_id",
+        "flight",
+        "key",
+        "relay",
+    )
 
+    call: Call
+    flight: Flight
     relay: Relay[Any]
 
     def __init__(self, board: Board, key: Any, flight: Flight, call: Call) -> None:
@@ -47,15 +62,37 @@ class Journey:
         self._waiting: list[asyncio.Future[None]] = []
         self._answer: Answer | Embeddings | None = None
         self._parts: tuple[Any, ...] = ()
+        self.attempts = 1
+        self.cached = False  # what came was itself another's answer
         self.key = key
         self.flight = flight
         self.call = call
-        self.attempts = 1
-        self.cached = False  # what came was itself another's answer
+        self.call_id = call.id
 
     async def reply(self, member: Member) -> Reply[Any, Any]:
         """Give a member its own reply."""
         raise NotImplementedError
+
+    def answer(self, member: Member) -> Any:
+        """Give the whole answer, or None; to those who share it, at no cost."""
+        answer = self._answer
+        if answer is None:
+            return None
+        cost, saved = (0.0, answer.cost_usd) if member.shared else (answer.cost_usd, None)
+        if isinstance(answer, Embeddings):
+            return msgspec.structs.replace(answer, vectors=list(self._parts), cost_usd=cost, saved_usd=saved)
+        return msgspec.structs.replace(answer, choices=list(self._parts), cost_usd=cost, saved_usd=saved)
+
+    def own_reply(self, member: Member) -> Reply[Any, Any]:
+        """Give the whole answer as a member's own reply."""
+        answer = self.answer(member)
+        return self.marked(Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None), member)
+
+    def marked(self, reply: Reply[Any, Any], member: Member) -> Reply[Any, Any]:
+        """Say of a member's reply whether it is shared."""
+        reply.cached = member.shared or self.cached
+        reply.attempts = 0 if member.shared else self.attempts
+        return reply
 
     def arrived(self, answer: Answer | Embeddings) -> None:
         """Take the whole answer."""
@@ -79,22 +116,6 @@ class Journey:
         self.ended(CallCancelled("the call that was shared was cancelled"))
         return False
 
-    def answer(self, member: Member) -> Any:
-        """Give the whole answer, or None; to those who share it, at no cost."""
-        answer = self._answer
-        if answer is None:
-            return None
-        cost, saved = (0.0, answer.cost_usd) if member.shared else (answer.cost_usd, None)
-        if isinstance(answer, Embeddings):
-            return msgspec.structs.replace(answer, vectors=list(self._parts), cost_usd=cost, saved_usd=saved)
-        return msgspec.structs.replace(answer, choices=list(self._parts), cost_usd=cost, saved_usd=saved)
-
-    def marked(self, reply: Reply[Any, Any], member: Member) -> Reply[Any, Any]:
-        """Say of a member's reply whether it is shared."""
-        reply.cached = member.shared or self.cached
-        reply.attempts = 0 if member.shared else self.attempts
-        return reply
-
     async def changed(self) -> None:
         """Wait until the flight moves on, or a reader does."""
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -116,44 +137,46 @@ class WholeJourney(Journey):
 
     def __init__(self, board: Board, key: Any, flight: Flight, call: Call, proceed: Handler) -> None:
         super().__init__(board, key, flight, call)
-        self.relay = Relay(self._fly(proceed), self.goes_on)
+        self.relay = Relay(proceed(call), self.goes_on, self._fly_on)
 
     async def lead(self, member: Member) -> Reply[Any, Any]:
         """Make the upstream call and give the leader its reply, as it came."""
+        relay = self.relay
         try:
-            reply = await self.relay
-        finally:
-            self._board.left(self, member)
-        assert reply is not None
-        return reply
-
-    async def _fly(self, proceed: Handler) -> Reply[Any, Any]:
-        try:
-            reply = await proceed(self.call)
+            reply = await relay
+            assert reply is not None
             if not reply.is_whole:
                 reply = await made_whole(reply)
         except BaseException as error:
-            self.ended(error)
+            if not relay.is_running:  # otherwise it goes on without its leader
+                self.ended(error)
+            self._board.left(self, member)
             raise
-        self.attempts = reply.attempts
+        self.attempts, self.cached = reply.attempts, reply.cached
         self.arrived(reply.partial())
-        if self.relay.is_handed_over:
-            async with reply:  # there is no leader who would read it
-                await reply.value()
+        # What is given again needs neither the call nor what made it, and is not to be in a circle with its flight:
+        # only Python's collector would free it.
+        del self.relay, self.call, self.flight
         return reply
+
+    async def _fly_on(self) -> None:
+        """Fly without the leader, whose reply nobody would read."""
+        with contextlib.suppress(Exception):  # those aboard get it
+            async with await self.lead(Member(shared=True)) as reply:
+                await reply.value()
 
     async def reply(self, member: Member) -> Reply[Any, Any]:
         """Wait for the answer, and give a reply of its own to one who came to it."""
-        try:
-            if self.flight.state == "flying":
+        if self._answer is None:
+            try:
                 await self.changed()
-            if self.flight.error is not None:
-                raise self.flight.error
-        finally:
-            if self._board.left(self, member) and (task := self.relay.task) is not None:
-                task.cancel()
-        answer = self.answer(member)
-        return self.marked(Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None), member)
+                if self._answer is None:
+                    assert self.flight.error is not None
+                    raise self.flight.error
+            finally:
+                if self._answer is None and self._board.left(self, member) and (task := self.relay.task) is not None:
+                    task.cancel()
+        return self.own_reply(member)
 
 
 async def made_whole(reply: Reply[Any, Any]) -> Reply[Any, Any]:

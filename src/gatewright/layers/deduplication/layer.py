@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Coroutine, Hashable
 from typing import Any
 
 from gatewright.clock import Clock
 from gatewright.errors import CallCancelled, DeadlineExceeded, GatewayError, StreamInterrupted
 from gatewright.layers.deduplication.config import DeduplicationConfig
-from gatewright.layers.deduplication.flight import Member
+from gatewright.layers.deduplication.flight import Flight, Member
 from gatewright.layers.deduplication.flights import Flights
 from gatewright.layers.deduplication.journey import Journey, WholeJourney
 from gatewright.layers.deduplication.stream import StreamJourney
@@ -35,28 +35,34 @@ class DeduplicationLayer:
         self._events = events
         self._flights = Flights(config.window)
 
-    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+    def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
         """Join the flight of this request, or start it."""
         key = self.key_of(call)
         if key is None:
-            return await proceed(call)
-        while True:
-            flight, member = self._flights.join(key, self._now())
-            journey: Journey | None = flight.journey
-            if journey is None:
-                if not call.stream:
-                    journey = flight.journey = WholeJourney(self, key, flight, call, proceed)
-                    return await journey.lead(member)
-                journey = flight.journey = StreamJourney(self, key, flight, call, proceed)
-            elif self._events.hears(CallShared):
-                self._events.emit(CallShared(call_id=call.id, with_call=journey.call.id))
+            return proceed(call)
+        flight, member = self._flights.join(key, self._now())
+        if flight.journey is None and not call.stream:
+            journey = flight.journey = WholeJourney(self, key, flight, call, proceed)
+            return journey.lead(member)
+        return self._share(key, flight, member, call, proceed)
+
+    async def _share(
+        self, key: Hashable, flight: Flight, member: Member, call: Call, proceed: Handler
+    ) -> Reply[Any, Any]:
+        while (journey := flight.journey) is not None:
+            if self._events.hears(CallShared):
+                self._events.emit(CallShared(call_id=call.id, with_call=journey.call_id))
             try:
                 return await journey.reply(member)
             except GatewayError as error:
-                if journey.call is call:
-                    raise
                 if not _was_cut_short(error, journey.call, call):
                     raise error.copy_for(call.id) from error
+            flight, member = self._flights.join(key, self._now())
+        if not call.stream:
+            journey = flight.journey = WholeJourney(self, key, flight, call, proceed)
+            return await journey.lead(member)
+        journey = flight.journey = StreamJourney(self, key, flight, call, proceed)
+        return await journey.reply(member)
 
     def key_of(self, call: Call) -> Hashable:
         """Give what makes two calls the same; None for a call that is like no other."""
@@ -66,8 +72,9 @@ class DeduplicationLayer:
             if options.deduplicate is False or (options.deduplicate is None and _wants_it_fresh(options)):
                 return None
             how = (options.max_retries, options.fallbacks, options.drop_params, options.continue_streams, options.cache)
-        varied = request.params and not options.deduplicate and not isinstance(request, EmbedRequest)
-        if varied and self._config.wants_variety(request.params):
+        params = request.params
+        varied = bool(params) and self._config.wants_variety(params)
+        if varied and not options.deduplicate and not isinstance(request, EmbedRequest):
             return None
         # What the model's deployments set themselves is not known here: nothing goes without saying.
         asked = call.fingerprint or fingerprint(request, EVERYTHING_SAID)

@@ -27,7 +27,7 @@ class StreamJourney(Journey):
 
     def __init__(self, board: Board, key: Any, flight: Flight, call: Call, proceed: Handler) -> None:
         super().__init__(board, key, flight, call)
-        self.relay = Relay(self._fly(proceed), self.goes_on)
+        self.relay = Relay(self._fly(proceed), self.goes_on, self._fly_on)
 
     async def _fly(self, proceed: Handler) -> None:
         try:
@@ -45,6 +45,11 @@ class StreamJourney(Journey):
             self.ended(error)
             raise
         self.arrived(reply.outcome.value)
+
+    async def _fly_on(self) -> None:
+        """Fly to the next pause without the reader who was at it."""
+        with contextlib.suppress(Exception):  # those aboard get it
+            await self.relay
 
     async def reply(self, member: Member) -> Reply[Any, Any]:
         """Give a member its own reply of what the flight brings."""

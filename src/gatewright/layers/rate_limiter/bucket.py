@@ -13,25 +13,27 @@ SHORTEST_WAIT = 1e-6
 class Bucket:
     """Room for `rate` a second, `burst` at once; every `now` is monotonic seconds and does not go backwards.
 
+    `level` is what it held `at` that time.
+
     The promise: whenever an amount within the burst is taken, what was charged over any window that ends there
     (taken, less given back, plus owed) is at most `burst + rate x window`. An amount above the burst is taken when
     the bucket is full, and the rest is owed: whoever comes next waits until the debt is paid.
     """
 
-    __slots__ = ("_at", "_paused_until", "burst", "level", "rate")
+    __slots__ = ("_paused_until", "at", "burst", "level", "rate")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self.rate = rate
         self.burst = burst
         self.level = burst
-        self._at = now
+        self.at = now
         self._paused_until = now
 
     def refill(self, now: float) -> float:
         """Bring the level up to `now` and give it; it is negative where something is owed."""
-        elapsed = now - self._at
+        elapsed = now - self.at
         if elapsed > 0.0:
-            self._at = now
+            self.at = now
             level = self.level + elapsed * self.rate
             self.level = level if level < self.burst else self.burst
         return self.level
@@ -39,11 +41,11 @@ class Bucket:
     def time_until(self, amount: float, now: float) -> float:
         """Give the seconds until `amount` can be taken, if nobody else takes any; 0.0 is now."""
         # `refill`, written out: this is asked several times for every call.
-        elapsed = now - self._at
+        elapsed = now - self.at
         level = self.level
         burst = self.burst
         if elapsed > 0.0:
-            self._at = now
+            self.at = now
             level += elapsed * self.rate
             self.level = level = level if level < burst else burst
         missing = (amount if amount < burst else burst) - level
@@ -68,8 +70,8 @@ class Bucket:
 
     def believe(self, level: float, now: float) -> None:
         """Take another's word for the level at `now`: of a bucket of which this is the mirror."""
-        if now > self._at:
-            self._at = now
+        if now > self.at:
+            self.at = now
         self.level = level if level < self.burst else self.burst
 
     def drain_time(self, amount: float, now: float) -> float:
@@ -82,7 +84,7 @@ class Bucket:
         """Let nothing through, and refill nothing, until `time`; a longer pause is never shortened."""
         self.refill(now)
         self._paused_until = max(self._paused_until, time)
-        self._at = max(self._at, time)
+        self.at = max(self.at, time)
 
     def correct(self, remaining: float, now: float) -> None:
         """Take a provider's word for what is left; only downwards, because the configured limit holds too."""

@@ -78,7 +78,10 @@ class DeploymentLimitLayer:
             raise
         if reply.limits is not None:
             limiter.correct(self._id, reply.limits)
-        reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
+        if reply.is_whole:
+            meter.charge(permit, call, reply.partial(), completed=True)  # there is nothing to come
+        else:
+            reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
         return reply
 
     def _claim(self, call: Call, tokens: float) -> Claim:

@@ -15,6 +15,7 @@ __all__ = ["OutputEstimator", "estimated_tokens", "prompt_tokens"]
 
 # Roughly true of every tokenizer in use: English text, and everything else by its UTF-8 bytes.
 CHARACTERS_PER_TOKEN = 4.0
+ASCII_PER_TOKEN = 4
 BYTES_PER_TOKEN = 3.5
 TOKENS_PER_MESSAGE = 4
 # An image at medium detail, a minute of speech or a page of a file are all near this.
@@ -30,7 +31,16 @@ def prompt_tokens(request: Request) -> int:
     """Estimate a request's prompt tokens from the length of its texts; images and files count a constant."""
     if isinstance(request, EmbedRequest):
         return sum(len(item) if isinstance(item, list) else _text_tokens(item) for item in request.inputs)
-    count = sum(map(_message_tokens, request.messages)) + _raw_prompt_tokens(request.prompt)
+    count = 0
+    for message in request.messages:
+        content: Any = message.get("content")
+        if type(content) is str and "tool_calls" not in message and content.isascii():
+            # The usual message, counted without a call.
+            count += TOKENS_PER_MESSAGE + len(content) // ASCII_PER_TOKEN + 1
+        else:
+            count += _message_tokens(message)
+    if request.prompt is not None:
+        count += _raw_prompt_tokens(request.prompt)
     if tools := request.params.get("tools"):
         count += int(len(msgspec.json.encode(tools, enc_hook=repr)) / CHARACTERS_PER_TOKEN)
     return count
@@ -74,21 +84,28 @@ def _raw_prompt_tokens(prompt: str | list[str] | list[int] | list[list[int]] | N
 class _Quantile:
     """A running quantile in one number, by stochastic approximation (Robbins and Monro, 1951) of the logarithm.
 
-    The steps shrink to a twentieth and no further, so that it follows what changes; it stays within some 10 %.
+    The steps shrink to a twentieth and no further, so that it follows what changes; it stays within some 10 %. What a
+    pair of tenant and model learns, the `model` alone learns too.
     """
 
-    __slots__ = ("_seen", "log")
+    __slots__ = ("_step", "log", "model")
 
-    def __init__(self, log: float) -> None:
+    def __init__(self, log: float, model: _Quantile | None = None) -> None:
         self.log = log
-        self._seen = 1
+        self.model = model
+        self._step = 1.0
 
     def add(self, log: float, quantile: float) -> None:
-        self._seen += 1
-        if log == self.log:
-            return
-        step = max(SMALLEST_STEP, 1.0 / self._seen)
-        self.log += step * (quantile if log > self.log else quantile - 1.0)
+        one: _Quantile | None = self
+        while one is not None:
+            step = one._step
+            if step > SMALLEST_STEP:
+                one._step = step = max(SMALLEST_STEP, step / (1.0 + step))  # a half, a third, a quarter …
+            if log > one.log:
+                one.log += step * quantile
+            elif log < one.log:
+                one.log -= step * (1.0 - quantile)
+            one = one.model
 
 
 class OutputEstimator:
@@ -115,26 +132,36 @@ class OutputEstimator:
 
     def learn(self, tenant: str | None, model: str, output_tokens: int) -> None:
         """Take in what a completed call used."""
-        log = math.log(max(1, output_tokens))
-        self._add((tenant, model), log)
-        self._add(model, log)
-
-    def _add(self, key: tuple[str | None, str] | str, log: float) -> None:
-        known = self._seen.get(key)
+        log = math.log(output_tokens) if output_tokens > 1 else 0.0
+        pair = (tenant, model)
+        known = self._seen.get(pair)
         if known is not None:
             known.add(log, self._quantile)
-            self._seen.move_to_end(key)
+            self._seen.move_to_end(pair)
             return
+        of_model = self._seen.get(model)
+        if of_model is None:
+            of_model = self._keep(model, _Quantile(log))
+        else:
+            of_model.add(log, self._quantile)
+            self._seen.move_to_end(model)
+        self._keep(pair, _Quantile(log, of_model))
+
+    def _keep(self, key: tuple[str | None, str] | str, new: _Quantile) -> _Quantile:
         if len(self._seen) >= self._max_keys:
             self._seen.popitem(last=False)
-        self._seen[key] = _Quantile(log)
+        self._seen[key] = new
+        return new
 
 
 def estimated_tokens(request: GenerateRequest, estimator: OutputEstimator, tenant: str | None) -> int:
     """Give the tokens to reserve for a request: its prompt, and for each of its `n` answers the expected output."""
-    asked = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
+    params = request.params
+    if not params:
+        return prompt_tokens(request) + estimator.estimate(tenant, request.model)
+    asked = params.get("max_completion_tokens") or params.get("max_tokens")
     maximum = asked if isinstance(asked, int) else None
-    answers = request.params.get("n")
+    answers = params.get("n")
     expected = estimator.estimate(tenant, request.model, maximum)
     number = min(answers, MOST_ANSWERS) if isinstance(answers, int) and answers > 0 else 1
     return prompt_tokens(request) + expected * number

@@ -50,5 +50,8 @@ class RateLimitLayer:
         except BaseException as error:
             meter.settle_failed(permit, call, error)
             raise
-        reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
+        if reply.is_whole:
+            meter.charge(permit, call, reply.partial(), completed=True)  # there is nothing to come
+        else:
+            reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
         return reply

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
-from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit import SMOOTHING, UNLIMITED, Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 
 __all__ = ["Reservation", "blocked_by", "try_reserve"]
 
@@ -14,22 +15,23 @@ __all__ = ["Reservation", "blocked_by", "try_reserve"]
 class Reservation:
     """One call's charge: a request, `tokens` and a permit at every limit; whichever ending comes first counts."""
 
-    __slots__ = ("_limits", "_requests", "_since", "_tokens", "is_open", "tokens")
+    __slots__ = ("_requests", "_since", "_tokens", "is_open", "limits", "tokens")
 
     def __init__(
-        self, limits: Sequence[Limit], requests: list[Bucket], token_buckets: list[Bucket], tokens: float, now: float
+        self,
+        limits: Sequence[Limit],
+        requests: Sequence[Bucket],
+        token_buckets: Sequence[Bucket],
+        tokens: float,
+        now: float,
     ) -> None:
         self.tokens = tokens
         self.is_open = True
-        self._limits = limits
+        # The limits charged; calls that wait for them may go when this ends.
+        self.limits = limits
         self._requests = requests
         self._tokens = token_buckets
         self._since = now
-
-    @property
-    def limits(self) -> Sequence[Limit]:
-        """The limits charged; calls that wait for them may go when this ends."""
-        return self._limits
 
     def settle(self, used_tokens: float | None, now: float) -> bool:
         """Charge what was really used: the rest is given back, or what is missing is owed.
@@ -39,10 +41,19 @@ class Reservation:
         if not self.is_open:
             return False
         self._release(now)
-        if used_tokens is not None:
-            unused = self.tokens - used_tokens
-            for bucket in self._tokens:
-                bucket.give_back(unused, now)
+        if used_tokens is None:
+            return True
+        unused = self.tokens - used_tokens
+        for bucket in self._tokens:
+            # `Bucket.give_back`, written out.
+            level = bucket.level
+            if now > bucket.at:
+                level += (now - bucket.at) * bucket.rate
+                if level > bucket.burst:
+                    level = bucket.burst
+                bucket.at = now
+            level += unused
+            bucket.level = level if level < bucket.burst else bucket.burst
         return True
 
     def cancel(self, now: float) -> bool:
@@ -59,11 +70,11 @@ class Reservation:
     def _release(self, now: float) -> None:
         self.is_open = False
         held_for = now - self._since
-        for limit in self._limits:
-            if limit.config.max_concurrent is None:
-                limit.in_flight -= 1
-            else:
-                limit.release(held_for)
+        for limit in self.limits:
+            limit.in_flight -= 1
+            if limit.most is not UNLIMITED:
+                usual = limit.held_for
+                limit.held_for = usual + (held_for - usual) * SMOOTHING if usual else held_for
 
 
 def try_reserve(limits: Sequence[Limit], tokens: float, now: float) -> Reservation | float:
@@ -71,23 +82,36 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float) -> Reservati
 
     The wait is infinite where another call has to end first.
     """
+    if type(limits) is LimitSet and limits.is_current:
+        requests, token_buckets = limits.requests, limits.tokens
+    else:
+        requests = [limit.requests for limit in limits if limit.requests is not None]
+        token_buckets = [limit.tokens for limit in limits if limit.tokens is not None]
     wait = 0.0
-    requests: list[Bucket] = []
-    token_buckets: list[Bucket] = []
     for limit in limits:
-        maximum = limit.config.max_concurrent
-        if maximum is not None and limit.in_flight >= maximum:
+        if limit.in_flight >= limit.most:
             return math.inf
         if limit.paused_until > now:
             wait = max(wait, SHORTEST_WAIT, limit.paused_until - now)
-        if (bucket := limit.requests) is not None:
-            requests.append(bucket)
-            if (missing := bucket.time_until(1.0, now)) > wait:
-                wait = missing
-        if (bucket := limit.tokens) is not None:
-            token_buckets.append(bucket)
-            if (missing := bucket.time_until(tokens, now)) > wait:
-                wait = missing
+    for bucket in requests:
+        # `Bucket.time_until`, written out for where there is room: this is done several times for every call.
+        level = bucket.level
+        if now > bucket.at:
+            level += (now - bucket.at) * bucket.rate
+            if level > bucket.burst:
+                level = bucket.burst
+            bucket.at, bucket.level = now, level
+        if level < 1.0 and (missing := bucket.time_until(1.0, now)) > wait:
+            wait = missing
+    for bucket in token_buckets:
+        level = bucket.level
+        if now > bucket.at:
+            level += (now - bucket.at) * bucket.rate
+            if level > bucket.burst:
+                level = bucket.burst
+            bucket.at, bucket.level = now, level
+        if level < tokens and (missing := bucket.time_until(tokens, now)) > wait:
+            wait = missing
     if wait > 0.0:
         return wait
     for bucket in requests:

@@ -7,7 +7,9 @@ import math
 from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 
-__all__ = ["Limit"]
+__all__ = ["SMOOTHING", "UNLIMITED", "Limit"]
+
+UNLIMITED = math.inf
 
 # How much of the newest call's duration goes into the average.
 SMOOTHING = 0.1
@@ -17,11 +19,23 @@ class Limit:
     """The buckets and permits of one scope, such as `"tenant:acme"`.
 
     `shared` says whether several tenants use it, which decides who may be held up by whoever waits for it.
-    `pinned` counts the queues that refer to it: while there are any, it must not be forgotten. Nothing passes before
-    `paused_until`, whatever the limit is made of.
+    `most` is how many calls may be under way, infinity where nothing limits that, and `held_for` the seconds that one
+    usually is. `pinned` counts the queues that refer to it: while there are any, it must not be forgotten. Nothing
+    passes before `paused_until`, whatever the limit is made of.
     """
 
-    __slots__ = ("_held_for", "config", "in_flight", "paused_until", "pinned", "requests", "scope", "shared", "tokens")
+    __slots__ = (
+        "config",
+        "held_for",
+        "in_flight",
+        "most",
+        "paused_until",
+        "pinned",
+        "requests",
+        "scope",
+        "shared",
+        "tokens",
+    )
 
     def __init__(self, scope: str, config: RateLimitConfig, now: float, *, shared: bool = False) -> None:
         self.scope = scope
@@ -32,7 +46,7 @@ class Limit:
         self.in_flight = 0
         self.pinned = 0
         self.paused_until = -math.inf
-        self._held_for = 0.0
+        self.held_for = 0.0
         self.change(config, now)
 
     def __repr__(self) -> str:
@@ -49,14 +63,14 @@ class Limit:
     def change(self, config: RateLimitConfig, now: float) -> None:
         """Apply another configuration from `now` on, also to those who wait."""
         self.config = config
+        self.most: float = UNLIMITED if config.max_concurrent is None else config.max_concurrent
         self.requests = _changed(self.requests, config.requests_per_minute, config.request_burst, now)
         self.tokens = _changed(self.tokens, config.tokens_per_minute, config.token_burst, now)
 
     def time_until(self, tokens: float, now: float) -> float:
         """Give the seconds until a call of `tokens` can go; infinity where another call has to end first."""
         wait = 0.0
-        maximum = self.config.max_concurrent
-        if maximum is not None and self.in_flight >= maximum:
+        if self.in_flight >= self.most:
             return math.inf
         if self.paused_until > now:
             wait = max(SHORTEST_WAIT, self.paused_until - now)
@@ -78,13 +92,8 @@ class Limit:
             wait = max(wait, self.tokens.drain_time(tokens - max(0.0, last - self.tokens.burst), now))
         maximum = self.config.max_concurrent
         if maximum is not None:
-            wait = max(wait, (self.in_flight + calls - maximum) * self._held_for / maximum)
+            wait = max(wait, (self.in_flight + calls - maximum) * self.held_for / maximum)
         return wait
-
-    def release(self, held_for: float) -> None:
-        """Give back the permit of a call that held it for so many seconds."""
-        self.in_flight -= 1
-        self._held_for += (held_for - self._held_for) * (SMOOTHING if self._held_for else 1.0)
 
     def pause_until(self, time: float, now: float) -> None:
         """Obey a provider's `Retry-After`: nothing until `time`, then one request and on from there by the rate."""

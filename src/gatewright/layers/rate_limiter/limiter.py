@@ -52,6 +52,7 @@ class RateLimiter:
         self._registry = LimitRegistry()
         self._shared = shared
         self._room = WaitingRoom(clock, self._permit, max_waiting, shared)
+        self._waiters = self._room.waiters
         self._sweep_at = -math.inf
 
     def configure(self, scope: Scope, name: Name, config: RateLimitConfig | None) -> None:
@@ -77,7 +78,7 @@ class RateLimiter:
         now = self.now()
         if now >= self._sweep_at:
             self._sweep(now)
-        return self._registry.limits_of(now, tenant=tenant, model=model, key=key)
+        return self._registry.set_of(tenant, model, key, now)
 
     def allowed_at_once(self, tenant: str | None, model: str | None, key: str | None) -> int | None:
         """Give how many such calls may be under way at once; None where no limit bounds that."""
@@ -86,8 +87,7 @@ class RateLimiter:
 
     def limit_of(self, deployment: str) -> tuple[Limit, ...]:
         """Give the limit that applies to an attempt."""
-        limit = self._registry.limit("deployment", deployment, self.now())
-        return () if limit is None else (limit,)
+        return self._registry.set_of_deployment(deployment, self.now())
 
     def limits_for(self, claim: Claim) -> tuple[Limit, ...]:
         """Give the limits that apply to a claim."""
@@ -97,10 +97,9 @@ class RateLimiter:
 
     def try_admit(self, limits: Sequence[Limit], tokens: float) -> Permit | None:
         """Admit a call without waiting; None where there is no room, others wait for it, or Redis must be asked."""
-        if limits and self._shared is not None and self._shared.is_shared:
+        if self._shared is not None and limits and self._shared.is_shared:
             return None
-        room = self._room
-        if room and not room.is_free(limits):
+        if self._waiters and not self._room.is_free(limits):
             return None
         got = try_reserve(limits, tokens, self.now())
         return Permit(self, got) if isinstance(got, Reservation) else None
@@ -153,8 +152,8 @@ class RateLimiter:
 
     def has_room(self, deployment: str, now: float) -> bool:
         """Say whether a call would go through to a deployment at once."""
-        limit = self._registry.limit("deployment", deployment, now)
-        return limit is None or (limit.time_until(1.0, now) == 0.0 and self._room.is_free((limit,)))
+        limits = self._registry.set_of_deployment(deployment, now)
+        return not limits or (limits[0].time_until(1.0, now) == 0.0 and self._room.is_free(limits))
 
     @property
     def waiting(self) -> int:
@@ -178,7 +177,7 @@ class RateLimiter:
 
     def released(self, limits: Sequence[Limit]) -> None:
         """Let those go who wait for what a permit had."""
-        if self._room:
+        if self._waiters:
             self._room.wake(limits)
 
     async def aclose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from gatewright.errors import (
@@ -21,6 +22,8 @@ from gatewright.types.results import Answer
 from gatewright.types.usage import Usage
 
 __all__ = ["TokenMeter"]
+
+log = logging.getLogger("gatewright.limits")
 
 # The provider was at work when these ended the call, or had answered something: it has read the prompt. How much it
 # wrote is not known, and nobody had it. After any other error before the reply it is taken to have used nothing.
@@ -51,16 +54,21 @@ class TokenMeter:
         return self._tokens
 
     def settle(self, permit: Permit, call: Call, outcome: Outcome[Any]) -> None:
-        """Charge what a reply used, by its usage; where it has none, by the text that came."""
+        """Charge what a stream used until its end, whatever that was."""
+        self.charge(permit, call, outcome.value, completed=outcome.state == "completed")
+
+    def charge(self, permit: Permit, call: Call, value: Any, *, completed: bool) -> None:
+        """Charge what was used, by the usage that came; where none came, by the text."""
         self._request = None
-        value = outcome.value
         try:
             used, written = _used(call, value)
         except Exception:
-            permit.settle(None)  # a provider's own kind of value: the permit must not be lost with it
-            raise
+            # A provider's own kind of value: the permit must not be lost with it.
+            permit.settle(None)
+            log.exception("settling a reply failed: its tokens cannot be counted")
+            return
         permit.settle(used)
-        if outcome.state == "completed" and isinstance(value, Answer):
+        if completed and isinstance(value, Answer):
             self._learn(call, written, len(value.choices))
 
     def settle_failed(self, permit: Permit, call: Call, error: BaseException) -> None:
@@ -77,7 +85,8 @@ class TokenMeter:
         # The call's limits and the deployment's settle the same answer, one right after the other.
         if call.id != self._learned_from:
             self._learned_from = call.id
-            self.estimator.learn(call.caller.tenant_id, call.request.model, written // max(1, answers))
+            each = written if answers < 2 else written // answers
+            self.estimator.learn(call.caller.tenant_id, call.request.model, each)
 
 
 def _used(call: Call, value: Any) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 
 __all__ = ["EVERY", "LimitRegistry", "Name", "Scope", "Standing"]
 
@@ -27,6 +28,7 @@ that names the model.
 SHARED: frozenset[Scope] = frozenset({"global", "model", "deployment"})
 # Old entries looked at for every new one: more than one, so that what is idle goes faster than what is new comes.
 LOOKED_AT_PER_NEW = 2
+MAX_SETS = 4096
 
 
 class Standing(NamedTuple):
@@ -104,11 +106,13 @@ class _Family:
 class LimitRegistry:
     """Finds the limits that apply to a call, and makes them on first need."""
 
-    __slots__ = ("_families",)
+    __slots__ = ("_families", "_sets")
 
     def __init__(self) -> None:
         scopes: tuple[Scope, ...] = ("global", "tenant", "model", "tenant_model", "deployment", "key")
         self._families: dict[Scope, _Family] = {scope: _Family(scope) for scope in scopes}
+        # What was found for calls like one: by tenant, model and key, and for an attempt by its deployment.
+        self._sets: dict[tuple[str | None, str | None, str | None] | str, LimitSet] = {}
 
     def __len__(self) -> int:
         return sum(len(family.limits) for family in self._families.values())
@@ -118,6 +122,9 @@ class LimitRegistry:
 
         `EVERY` as the name configures each that has no configuration of its own.
         """
+        for found in self._sets.values():
+            found.is_current = False
+        self._sets.clear()
         return self._families[scope].configure(name, config, now)
 
     def configured(self, scope: Scope) -> list[Name]:
@@ -129,7 +136,34 @@ class LimitRegistry:
         family = self._families[scope]
         if not family.configs:
             return None
-        return family.limits.get(name) or family.add(name, now)
+        return family.limits.get(name) or self._add(family, name, now)
+
+    def set_of(self, tenant: str | None, model: str | None, key: str | None, now: float) -> LimitSet:
+        """Give all limits that apply to a call, as `limits_of` does, found but once for all calls like it."""
+        names = (tenant, model, key)
+        found = self._sets.get(names)
+        if found is None:
+            found = self._remember(names, self.limits_of(now, tenant=tenant, model=model, key=key))
+        return found
+
+    def set_of_deployment(self, deployment: str, now: float) -> LimitSet:
+        """Give the limit that applies to an attempt, or none, likewise."""
+        found = self._sets.get(deployment)
+        if found is None:
+            limit = self.limit("deployment", deployment, now)
+            found = self._remember(deployment, () if limit is None else (limit,))
+        return found
+
+    def _remember(self, names: tuple[str | None, str | None, str | None] | str, limits: Iterable[Limit]) -> LimitSet:
+        if len(self._sets) >= MAX_SETS:
+            self._sets.clear()
+        found = self._sets[names] = LimitSet(limits)
+        return found
+
+    def _add(self, family: _Family, name: Name, now: float) -> Limit | None:
+        """Make a limit; what is forgotten in its favour is not to be found in a set any more."""
+        self._sets.clear()
+        return family.add(name, now)
 
     def limits_of(
         self,
@@ -148,7 +182,7 @@ class LimitRegistry:
             name = _name(scope, tenant, model, deployment, key)
             if name is None and scope != "tenant":
                 continue
-            limit = family.limits.get(name) or family.add(name, now)
+            limit = family.limits.get(name) or self._add(family, name, now)
             if limit is not None:
                 found.append(limit)
         return tuple(found)
@@ -169,7 +203,10 @@ class LimitRegistry:
 
     def evict_idle(self, now: float, at_most: int = 1000) -> int:
         """Look at the `at_most` oldest limits of each scope and forget those that are idle; gives how many."""
-        return sum(family.evict_idle(now, at_most) for family in self._families.values())
+        evicted = sum(family.evict_idle(now, at_most) for family in self._families.values())
+        if evicted:
+            self._sets.clear()
+        return evicted
 
 
 def _name(scope: Scope, tenant: str | None, model: str | None, deployment: str | None, key: str | None) -> Name:

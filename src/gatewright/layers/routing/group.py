@@ -46,6 +46,9 @@ class Group:
 
     def pick(self, tried: Collection[str], now: float) -> DeploymentState | None:
         """Give a deployment that was not tried and may be asked now, one with room if there is any; else None."""
+        if len(self.states) == 1:
+            state = self.states[0]
+            return state if state.free_at(now) <= now and state.deployment.id not in tried else None
         chosen = self._first(lambda state: state.free_at(now) <= now and state.deployment.id not in tried, now)
         if chosen is None or chosen.has_room(now):
             return chosen

@@ -72,7 +72,11 @@ class DeploymentState:
 
     def free_at(self, now: float) -> float:
         """Give the time from which it may be asked: after its pause, and when its breaker lets a call through."""
-        return self.paused_until if self.gate is None else max(self.paused_until, self.gate.free_at(now))
+        gate, paused_until = self.gate, self.paused_until
+        if gate is None:
+            return paused_until
+        at = gate.free_at(now)
+        return at if at > paused_until else paused_until
 
     def has_room(self, now: float) -> bool:
         """Say whether a call would go through at once."""

@@ -8,11 +8,15 @@ from gatewright.types.limits import ProviderLimits
 
 __all__ = ["limits_of"]
 
+NOTHING = (None, None)
+
 
 def limits_of(headers: Mapping[str, str]) -> ProviderLimits | None:
     """Read `x-ratelimit-remaining-requests` and `-tokens`; None where neither is there as a count."""
-    requests = _count(headers.get("x-ratelimit-remaining-requests"))
-    tokens = _count(headers.get("x-ratelimit-remaining-tokens"))
+    said = headers.get("x-ratelimit-remaining-requests"), headers.get("x-ratelimit-remaining-tokens")
+    if said == NOTHING:
+        return None
+    requests, tokens = map(_count, said)
     if requests is None and tokens is None:
         return None
     return ProviderLimits(remaining_requests=requests, remaining_tokens=tokens)
