@@ -253,11 +253,35 @@ async def test_a_stream_that_nobody_follows_ends_with_its_reader(processes):
     assert one.closed == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_process_that_is_closed_hands_over_at_once(processes, stream):
+    one, two = await processes()
+    leading = asyncio.create_task(one.ask(call(stream=stream)))
+    await until(lambda: one.asked == 1)
+    following = asyncio.create_task(two.ask(call(stream=stream)))
+    await until(lambda: two.heard)
+    await asyncio.sleep(0.05)
+    await one.shared.aclose()
+    two.go.set()
+    async with asyncio.timeout(2):
+        assert (await following)[0].choices[0].text == "0123456789"
+    leading.cancel()
+    await asyncio.gather(leading, return_exceptions=True)
+
+
+async def test_what_has_just_landed_is_told_before_it_is_closed(processes):
+    one, two = await processes()
+    one.go.set()
+    await one.ask(call())
+    await one.aclose()
+    assert (await two.ask(call()))[1].cached
+    assert two.asked == 0
+
+
 async def lost(process):
     """Have a process be gone, as far as the others can see: it tells nothing any more."""
-    for task in list(process.shared._tasks):
-        if "Lead._tell" in repr(task):
-            task.cancel()
+    for lead in list(process.shared._leads):
+        lead.task.cancel()
     await process.store.aclose()
 
 

@@ -12,7 +12,7 @@ from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.follow import FollowedFold, LeaderGone, followed_batches, followed_parts
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.led import LedStream
-from gatewright.layers.deduplication.shared.parts import Failed, Whole, failure, whole_part
+from gatewright.layers.deduplication.shared.parts import Failed, Gone, Whole, failure, whole_part
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallShared, Events
 from gatewright.pipeline.layer import Handler
@@ -21,6 +21,9 @@ from gatewright.types.folding import chunks_of
 from gatewright.types.results import Answer
 
 __all__ = ["SharedFlightsLayer"]
+
+CLOSING_PATIENCE = 0.25
+"""Seconds for which the last that is to be told is waited for."""
 
 
 class SharedFlightsLayer:
@@ -34,7 +37,8 @@ class SharedFlightsLayer:
         self._board = board
         self._key_of = key_of
         self._events = events
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._leads: set[Lead] = set()
+        self._streams: set[asyncio.Task[None]] = set()
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
         """Lead the flight of this request, or follow whoever does."""
@@ -56,10 +60,12 @@ class SharedFlightsLayer:
 
     async def _lead(self, name: str, call: Call, proceed: Handler) -> Reply[Any, Any]:
         lead = Lead(self._board, name, call.id)
-        self._keep(lead.task)
+        self._leads.add(lead)
+        lead.task.add_done_callback(lambda _: self._leads.discard(lead))
         if call.stream:
             led = LedStream(call, proceed, lead)
-            self._keep(led.task)
+            self._streams.add(led.task)
+            led.task.add_done_callback(self._streams.discard)
             return await led.reply()
         try:
             reply = await proceed(call)
@@ -91,21 +97,22 @@ class SharedFlightsLayer:
         reply.cached, reply.attempts = True, 0
         return reply
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def aclose(self) -> None:
-        """End what goes on for other processes alone: one of them takes it over."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        """End what goes on for other processes alone, and tell them: one of them takes it over."""
+        streams, leads = list(self._streams), list(self._leads)
+        for task in streams:
             task.cancel()
+        for lead in leads:
+            lead.failed(Gone())
+        tasks = [*streams, *(lead.task for lead in leads)]
         if tasks:
-            await asyncio.wait(tasks)
+            _, late = await asyncio.wait(tasks, timeout=CLOSING_PATIENCE)
+            for task in late:
+                task.cancel()
 
     def forget(self) -> None:
         """Let go of it all: it belongs to an event loop that is gone."""
-        self._tasks = set()
+        self._leads, self._streams = set(), set()
 
 
 def _name(call: Call, key: Hashable) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from gatewright.layers.deduplication.journey import known
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.parts import Came, Landed, failure
 from gatewright.pipeline.call import Call
@@ -52,9 +53,9 @@ class LedStream:
         except BaseException as error:  # noqa: BLE001 - it is raised to the caller
             self._lead.failed(failure(error))
             if not self._begun.done():
-                self._begun.set_exception(error)
+                self._begun.set_exception(known(error))
                 self._begun.exception()  # whoever wanted it may have gone
-            await self._give(error)
+            await self._give(known(error))
             return
         self._lead.landed(Landed(answer.model, answer.provider, answer.deployment_id))
         await self._give(None)
