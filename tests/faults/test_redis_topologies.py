@@ -7,11 +7,14 @@ import pytest
 from tests.servers import redis
 
 from gatewright.clock import MONOTONIC
+from gatewright.layers.deduplication.shared.board import SharedBoard
+from gatewright.layers.deduplication.shared.parts import Came, Landed, encoded
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.ledger import Reservation
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.shared import SharedLedger, SharedReservation
 from gatewright.storage.redis import RedisStore
+from gatewright.types.results import Chunk
 
 ALL = {"requests_per_minute": 0.001, "burst_size": 5, "tokens_per_minute": 600_000, "max_concurrent": 9}
 SLOTS = 16384
@@ -113,6 +116,22 @@ async def test_a_cluster_is_one_store(cluster):
             for node in cluster:
                 node.ask("FLUSHALL")
     assert len(homes) > 1
+
+
+async def test_a_cluster_has_the_shared_flights_of_a_namespace_on_one_node(cluster):
+    several = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    stores = [RedisStore(several, namespace="a{b}c", patience=2.0) for _ in range(2)]
+    one, two = (SharedBoard(store, 2.0) for store in stores)
+    name = "2:t}|6:flight|4:{x}y"
+    assert await one.join(name, "req_1") == "req_1"
+    assert await two.join(name, "req_2") == "req_1"
+    came = encoded(Came([Chunk(text="a")]))
+    assert await one.publish(name, "req_1", "fly", came) == 1
+    assert await one.publish(name, "req_1", "land", encoded(Landed("m", "p", "d"))) == 1
+    assert await two.read(name, "req_1", 0) == (True, [Came([Chunk(text="a")]), Landed("m", "p", "d")])
+    assert sorted(int(node.ask("DBSIZE")[1:]) for node in cluster) == [0, 0, 3]
+    for store in stores:
+        await store.aclose()
 
 
 @pytest.fixture
