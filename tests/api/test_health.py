@@ -10,6 +10,7 @@ import pytest
 from gatewright.errors import ProviderUnavailable
 
 KEY = {"authorization": "Bearer secret-1"}
+EACH_BY_ITSELF = {"deduplication": {"enabled": False}}
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 
 
@@ -24,7 +25,7 @@ async def test_it_needs_the_key(serving: Any, path: str) -> None:
 
 async def test_the_report_is_the_gateways(serving: Any, provider: Any) -> None:
     provider.extend("yes", ProviderUnavailable("it burns"))
-    async with serving(circuit_breaker={}) as http:
+    async with serving(**EACH_BY_ITSELF) as http:
         for _ in range(2):
             async with http.post("/v1/chat/completions", json=ASKED):
                 pass
@@ -44,7 +45,7 @@ async def test_who_waits_and_what_is_left(serving: Any) -> None:
     slow = {"model": "sim/x", "messages": ASKED["messages"]}
     acme = {"x-gatewright-tenant": "acme"}
     simulator = {"latency": 0.4}
-    async with serving(circuit_breaker={}, simulator=simulator, **limits) as http:
+    async with serving(**EACH_BY_ITSELF, simulator=simulator, **limits) as http:
 
         async def ask() -> int:
             async with http.post("/v1/chat/completions", json=slow, headers=acme) as response:
