@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -400,6 +402,38 @@ async def test_invalidation_elsewhere_is_seen_after_memorys_time(redis_server: A
         assert await one.get_async("k") is None
         await asyncio.sleep(1.1)
         assert await other.get_async("k") is None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_waits_for_nothing_of_its_parents(config: CacheConfig) -> None:
+    cache = CacheMechanism(config)
+    cache.set("kept", 1)
+    gate, started = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        started.set()
+        gate.wait(20)
+        return 2
+
+    computing = threading.Thread(target=lambda: cache.get_or_compute("k", slow))
+    computing.start()
+    started.wait(10)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(10)
+            got = (cache.get("kept"), cache.get("k") or cache.get_or_compute("k2", lambda: 3), cache.stats().hits > 0)
+            if config.backend == "memory":
+                got = (*got[:1], cache.get_or_compute("k", lambda: 3), *got[2:])
+            code = 0 if got == (1, 3, True) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    gate.set()
+    computing.join()
+    assert cache.get("k") == 2
+    cache.close()
 
 
 def test_a_file_without_a_path_is_in_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,7 @@ async def test_a_file_that_is_taken_away_fails_softly(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_forked_child_opens_it_anew(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "c")
     await store.set({"k": item(time.time)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -16,19 +15,18 @@ T = TypeVar("T")
 
 
 class BlockingSide:
-    """Starts its thread when it is first used; a forked child starts one of its own."""
+    """Starts its thread when it is first used."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = 0
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Have `work()` run there, and wait for it."""
         with self._lock:
             loop = self._loop
-            if loop is None or self._pid != os.getpid():
+            if loop is None:
                 loop = self._start()
         return asyncio.run_coroutine_threadsafe(work(), loop).result()
 
@@ -37,14 +35,18 @@ class BlockingSide:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is not None and thread is not None and self._pid == os.getpid():
+        if loop is not None and thread is not None:
             asyncio.run_coroutine_threadsafe(last(), loop).result()
             _end(loop)
             thread.join()
 
+    def forget(self) -> None:
+        """Leave the thread to the parent process, in a forked child."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
-        self._pid = os.getpid()
         # The thread knows the loop only: one that nobody holds any more can be ended.
         self._thread = threading.Thread(target=_live, args=(loop,), name="gatewright-cache", daemon=True)
         self._thread.start()

@@ -25,6 +25,7 @@ class Computing:
 
     def __init__(self, claims: Claims | None, keep: Keep, wait: Wait) -> None:
         self._turns = Turns()
+        self.forget = self._turns.forget
         self._claims = claims
         self._keep = keep
         self._wait = wait

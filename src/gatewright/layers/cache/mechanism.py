@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Self, TypeVar
 
@@ -49,6 +51,7 @@ class CacheMechanism:
         self._computing = Computing(claims, self._keep, self._wait)
         self._blocking = BlockingSide()
         self._keeping: set[asyncio.Task[None]] = set()
+        _mechanisms.add(self)
 
     def get(self, key: str, tenant_id: str | None = None, *, default: Any = None, namespace: str = "") -> Any:
         """Give the value of a key, `default` where there is none."""
@@ -183,6 +186,13 @@ class CacheMechanism:
             await store.aclose()
             await asyncio.to_thread(self.close)
 
+    def start_afresh(self) -> None:
+        """Forget, in a forked child, what is under way in the parent; what is kept stays."""
+        self.tally.forget_lock()
+        self._computing.forget()
+        self._blocking.forget()
+        self._keeping = set()
+
     def __enter__(self) -> Self:
         return self
 
@@ -274,3 +284,15 @@ class CacheMechanism:
 def _key(tenant_id: str | None, namespace: str, key: str) -> str:
     checked_key(key, tenant_id, namespace)
     return stored_key(Caller(tenant_id=tenant_id), "value", namespace, key)
+
+
+_mechanisms: weakref.WeakSet[CacheMechanism] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for mechanism in list(_mechanisms):
+        mechanism.start_afresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -46,6 +46,10 @@ class Tally:
         self._gone = CacheStats()
         self._tenants: OrderedDict[str | None, CacheStats] = OrderedDict()
 
+    def forget_lock(self) -> None:
+        """Have a lock that nobody holds, in a forked child: a thread of the parent may have held it."""
+        self._lock = threading.Lock()
+
     def hit(self, tenant: str | None, *, stale: bool = False, usd: float = 0.0, seconds: float = 0.0) -> None:
         """Count an answer that was there, and what it saved."""
         with self._lock:

@@ -50,6 +50,11 @@ class Turns:
                 return Flight(True, value)
             return Flight(False, found[0])
 
+    def forget(self) -> None:
+        """Let go of what the parent process computes, in a forked child: its result will not come here."""
+        self._lock = threading.Lock()
+        self._flights = {}
+
     def enter(self, key: str) -> contextvars.Token[frozenset[str]]:
         """Note that what runs from here on computes `key`."""
         return _computing.set(_computing.get() | {key})

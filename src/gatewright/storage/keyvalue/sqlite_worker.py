@@ -38,7 +38,7 @@ class SqliteWorker:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[tuple[Work, concurrent.futures.Future[Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._pid = os.getpid()
         self._late: concurrent.futures.Future[Any] | None = None
         self._skips_until = 0.0
 
@@ -74,10 +74,12 @@ class SqliteWorker:
     def _submitted(self, work: Work) -> concurrent.futures.Future[Any]:
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
+        if self._pid != os.getpid():
+            # A forked child has neither the thread nor a right to the connection, and nobody there gives back the lock.
+            self._lock, self._thread, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
-            if self._thread is None or self._pid != os.getpid():
-                # A forked child has neither the thread nor a right to the connection.
-                self._jobs, self._pid = queue.SimpleQueue(), os.getpid()
+            if self._thread is None:
+                self._jobs = queue.SimpleQueue()
                 self._thread = threading.Thread(
                     target=self._live, args=(self._jobs,), name="gatewright-cache-file", daemon=True
                 )
