@@ -21,7 +21,7 @@ class RecordsConfig(Config):
     """
 
     interval: float = Field(default=0.5, gt=0, le=60)
-    batch_size: int = Field(default=2000, ge=1, le=100_000)
+    batch_size: int = Field(default=10_000, ge=1, le=100_000)
     journal_segment_bytes: int = Field(default=1 << 20, ge=4096, le=1 << 30)
     journal_max_bytes: int = Field(default=1 << 30, ge=1 << 14)
     journal_fsync: bool = False

@@ -162,12 +162,13 @@ class Writer:
         """Store what there is, batch by batch; what comes meanwhile, a few at a time, waits for the next turn."""
         small = 0
         while small < SMALL_BATCHES and (entries := self._reader.read(self._config.batch_size)):
+            filled = self._reader.filled
             self._write(self._decoded(entries))
             self._reader.drained(entries)
             if self.failure is not None:
                 log.warning("the records' database answers again")
             self.failure, self.answered_at = None, time.monotonic()
-            small += len(entries) < self._config.batch_size // 2
+            small += not filled
         self._reader.read(1)  # files that are drained to their ends go when they are read the next time
 
     def _decoded(self, entries: Sequence[Entry]) -> list[OperationRecord | LateAttempt]:

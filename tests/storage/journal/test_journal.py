@@ -92,6 +92,21 @@ def test_an_entry_larger_than_a_segment_gets_one_of_its_own(journal: Journal) ->
     assert read_all(reader) == wanted
 
 
+def test_only_some_megabytes_are_read_at_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", JournalConfig(4096, 1 << 26))
+    reader = JournalReader(journal.directory, journal.used)
+    for _ in range(30):
+        journal.append(bytes(700_000))
+    got = []
+    while entries := reader.read(1000):
+        assert len(entries) <= 13
+        got.append((len(entries), reader.filled))
+        reader.drained(entries)
+    assert sum(count for count, _ in got) == 30
+    assert [filled for _, filled in got[:-1]] == [True] * (len(got) - 1)
+    journal.close()
+
+
 def test_closing_gives_back_the_space(journal: Journal) -> None:
     journal.append(b"x" * 100)
     journal.close()

@@ -18,6 +18,8 @@ log = logging.getLogger("gatewright.records")
 
 CHUNK = 1 << 18
 DAMAGED = ".damaged"
+MOST_BYTES = 8 << 20
+"""What is read at once, of records with contents."""
 
 
 class Entry(NamedTuple):
@@ -61,6 +63,7 @@ class JournalReader:
         self._followed: dict[Path, _Followed] = {}
         self.damaged = 0
         self.torn = 0
+        self.filled = False
 
     @property
     def follows_others(self) -> bool:
@@ -68,12 +71,19 @@ class JournalReader:
         return any(one.live and self._used(one.path) is None for one in self._followed.values())
 
     def read(self, limit: int) -> list[Entry]:
-        """Give up to `limit` entries that are not drained; files that have no more are removed."""
+        """Give up to `limit` entries that are not drained, of some megabytes; files that have no more are removed.
+
+        `filled` says afterwards whether there may be as many again.
+        """
         entries: list[Entry] = []
+        size = 0
         for path in segments(self._directory):
-            entries += self._read(path, limit - len(entries))
-            if len(entries) >= limit:
+            found = self._read(path, limit - len(entries))
+            entries += found
+            size += sum([len(entry.content) for entry in found])
+            if len(entries) >= limit or size >= MOST_BYTES:
                 break
+        self.filled = len(entries) * 2 >= limit or size * 2 >= MOST_BYTES
         return entries
 
     def drained(self, entries: list[Entry]) -> None:
