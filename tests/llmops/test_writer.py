@@ -68,7 +68,7 @@ def test_a_flush_has_everything_stored(start: Start, tmp_path: Path) -> None:
     for number in range(5000):
         writer._journal.append(encode_record(record(number)))
     assert writer.flush(20)
-    assert (count(tmp_path), writer.written, writer.backlog()) == (5000, 5000, 0)
+    assert (count(tmp_path), writer.written, writer.backlog) == (5000, 5000, 0)
 
 
 def test_one_of_several_drains_for_all(start: Start, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_record_that_no_store_takes_is_set_aside_and_the_others_stored(start: 
         if number == 12:
             writer._journal.append(b"of a newer program")
     assert writer.flush(20)
-    assert (count(tmp_path), writer.rejected, writer.backlog()) == (20, 2, 0)
+    assert (count(tmp_path), writer.rejected, writer.backlog) == (20, 2, 0)
     assert b"of a newer program" in (tmp_path / "j" / "rejected.records").read_bytes()
 
 
@@ -109,7 +109,7 @@ def test_a_store_of_a_newer_program_is_left_alone_and_the_records_kept(start: St
     writer._journal.append(encode_record(record(1)))
     assert not writer.flush(20)
     assert isinstance(writer.failure, SchemaTooNew)
-    assert writer.backlog() > 0
+    assert writer.backlog > 0
     with closing(sqlite3.connect(tmp_path / "r.sqlite")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = (SELECT '0002')")
 

@@ -104,7 +104,7 @@ class Records:
     def status(self) -> dict[str, Any]:
         """Say how much is not in the store yet, what was lost, and what is wrong."""
         writer, journal = self.writer, self.journal
-        backlog = writer.backlog()
+        backlog = writer.backlog
         answered = writer.answered_at
         return {
             "backlog_bytes": backlog,

@@ -52,6 +52,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self.failure: GatewayError | None = None
         self.answered_at: float | None = None
+        self.backlog = 0  # bytes that were not drained when it last looked
         self.dropped = 0
         self.rejected = 0
         self.written = 0
@@ -100,10 +101,6 @@ class Writer:
         if seconds > 0 and thread is not threading.current_thread():
             thread.join(seconds)
 
-    def backlog(self) -> int:
-        """Give the bytes that are not drained."""
-        return self._reader.backlog()
-
     def forget(self) -> None:
         """Start afresh in a forked child: the thread, its lock and its files are the parent's."""
         self._lock.release()
@@ -151,6 +148,7 @@ class Writer:
         self._journal.prepare()
         if self._config.when_full == "drop_oldest":
             self._make_room()
+        self.backlog = self._reader.backlog() if self._lock.held else 0  # who drains knows
         return self.failure is None
 
     def _failed(self, error: GatewayError) -> None:
