@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gatewright import GatewayConfig, LiteLLMGateway
@@ -41,6 +42,7 @@ class Scripted:
         self.name = name
         self.asked = 0
         self.failures: list[GatewayError] = []
+        self.usage = USAGE
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         self.asked += 1
@@ -66,7 +68,7 @@ class Scripted:
                 model="m-1",
                 provider=self.name,
                 deployment_id="m#0",
-                usage=USAGE,
+                usage=self.usage,
                 cost_usd=0.000123456789,
             ),
             chunks_of,
@@ -328,6 +330,41 @@ async def test_half_a_character_and_a_huge_number_lose_no_record(make: Make, tmp
         (record,) = in_journal(tmp_path)
     assert (record.user, record.tags) == ("?", ("?",))
     assert len(stored(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "stated", "source"),
+    [
+        ({}, 0.5, "provider"),
+        ({"input_cost_per_token": 0.5}, 0.5, "configuration"),
+        ({"input_cost_per_token": 0.5}, None, "configuration"),
+    ],
+)
+async def test_where_a_price_is_from_is_told(
+    make: Make,
+    provider: Scripted,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    stated: float | None,
+    source: str,
+) -> None:
+    models = [{"model_name": "m", "litellm_params": {"model": "own/m-own", **settings}}]
+    provider.usage = msgspec.structs.replace(USAGE, stated_cost_usd=stated)
+    async with make(model_list=models) as gateway:
+        await gateway.generate_async("hello")
+        (record,) = in_journal(tmp_path)
+    assert record.price_source == source
+
+
+async def test_the_catalogues_price_is_told_as_such(upstream: Any, tmp_path: Path) -> None:
+    params = {"model": "openai/gpt-4o-mini", "api_base": upstream.url, "api_key": "sk-test-0123456789abcdef"}
+    config = GatewayConfig(model_list=[{"model_name": "m", "litellm_params": params}], data_dir=tmp_path)  # type: ignore[list-item]
+    async with LiteLLMGateway(config) as gateway:
+        answer = await gateway.generate_async("hello", model="m")
+        (record,) = in_journal(tmp_path)
+    assert record.price_source == "catalogue"
+    assert record.lane == "direct"
+    assert record.cost == round((answer.cost_usd or 0) * 10**12) > 0
 
 
 def test_off_is_off(make: Make, tmp_path: Path) -> None:

@@ -24,12 +24,14 @@ from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.plan import Fallbacks
 from gatewright.layers.routing.router import Router
 from gatewright.layers.routing.table import RoutingTable
+from gatewright.llmops.recorder import UNKNOWN, Asked
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Handler, Layer, stack
 from gatewright.providers.http.base import Timeouts
 from gatewright.providers.lanes import Lanes, ProviderFactory
 from gatewright.types.deployment import Deployment
+from gatewright.types.usage import Price
 
 __all__ = ["Assembly"]
 
@@ -58,8 +60,8 @@ class Assembly:
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
-        self._lane_names: dict[str, str] = {}
-        self.recording = Recording(config, clock=clock, events=events, lane_of=self._lane_of)
+        self._asked: dict[str, Asked] = {}
+        self.recording = Recording(config, clock=clock, events=events, asked_of=self._asked_of)
         self.guarding = Guarding(config, clock=clock, events=events)
         self.caching = Caching(
             config, clock=clock, events=events, table=lambda: self.table, policy=self.guarding.version
@@ -137,11 +139,11 @@ class Assembly:
             # The provider is found anew each time: closing lets go of it.
             handler = stack(layers, lambda call, /: self.lanes.provider(deployment)(call))
             self._attempts[deployment.id] = handler
-            self._lane_names[deployment.id] = self.lanes.lane(deployment)
+            self._asked[deployment.id] = (self.lanes.lane(deployment), _price_source(deployment.price))
         return handler
 
-    def _lane_of(self, deployment_id: str) -> str | None:
-        return self._lane_names.get(deployment_id)
+    def _asked_of(self, deployment_id: str) -> Asked:
+        return self._asked.get(deployment_id, UNKNOWN)
 
     async def _probe(self, deployment: Deployment) -> None:
         """Ask a deployment the cheapest question: for one token, or for one vector."""
@@ -152,7 +154,7 @@ class Assembly:
 
     def _drop(self, deployment_id: str) -> None:
         self._attempts.pop(deployment_id, None)
-        self._lane_names.pop(deployment_id, None)
+        self._asked.pop(deployment_id, None)
         self.lanes.forget(deployment_id)
         self.flow.dropped(deployment_id)
 
@@ -206,6 +208,10 @@ def _lanes(config: GatewayConfig, providers: Mapping[str, ProviderFactory] | Non
         drop_unsupported=config.drop_params,
         own=providers,
     )
+
+
+def _price_source(price: Price | None) -> str | None:
+    return None if price is None else "configuration" if price.own else "catalogue"
 
 
 def _fallbacks(config: GatewayConfig) -> Fallbacks:

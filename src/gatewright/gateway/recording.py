@@ -12,7 +12,7 @@ from gatewright.errors import GatewayError
 from gatewright.gateway.config import GatewayConfig
 from gatewright.health.faults import wording
 from gatewright.layers.recording import RecordingLayer
-from gatewright.llmops.recorder import Recorder
+from gatewright.llmops.recorder import Asked, Recorder
 from gatewright.llmops.records import Records
 from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Layer
@@ -25,7 +25,7 @@ class Recording:
     """Records a gateway's operations, where that is on; several gateways of one data directory share its records."""
 
     def __init__(
-        self, config: GatewayConfig, *, clock: Clock, events: Events, lane_of: Callable[[str], str | None]
+        self, config: GatewayConfig, *, clock: Clock, events: Events, asked_of: Callable[[str], Asked]
     ) -> None:
         self.records: Records | None = None
         self._recorder: Recorder | None = None
@@ -39,7 +39,7 @@ class Recording:
         # A gateway that is dropped without being closed lets go as well, without waiting for anything.
         self._released = weakref.finalize(self, records.release)
         self._released.atexit = False
-        self._recorder = Recorder(records.journal.append, clock=clock, lane_of=lane_of, content=config.record_content)
+        self._recorder = Recorder(records.journal.append, clock=clock, asked_of=asked_of, content=config.record_content)
         events.subscribe(self._recorder, *Recorder.KINDS)
 
     def layers(self) -> list[Layer]:

@@ -36,10 +36,13 @@ from gatewright.types.records import (
 from gatewright.types.results import Answer, Embeddings
 from gatewright.types.usage import NO_USAGE
 
-__all__ = ["Recorder"]
+__all__ = ["UNKNOWN", "Asked", "Recorder"]
 
 log = logging.getLogger("gatewright.records")
 
+Asked = tuple[str | None, str | None]
+"""A deployment's lane, and where its price is from."""
+UNKNOWN: Asked = (None, None)
 MILLION = 1_000_000
 PICODOLLARS = 1_000_000_000_000
 MOST_MODELS = 4096
@@ -51,8 +54,9 @@ SUCCESS = status_of("completed", None)
 class Recorder:
     """A subscriber of a gateway's events, on its home loop; `append` takes the bytes of a record and never fails.
 
-    `lane_of` gives a deployment's lane by its id. With `content` what was asked and answered is recorded too, after
-    `redact`. An attempt whose caller went away while others waited for its answer is recorded when it ends.
+    `asked_of` gives a deployment's lane, and the source of its price (`configuration`, `catalogue`), by its id. With
+    `content` what was asked and answered is recorded too, after `redact`. An attempt whose caller went away while
+    others waited for its answer is recorded when it ends.
     """
 
     KINDS = (
@@ -73,14 +77,14 @@ class Recorder:
         append: Callable[[bytes], None],
         *,
         clock: Clock,
-        lane_of: Callable[[str], str | None] = lambda _: None,
+        asked_of: Callable[[str], Asked] = lambda _: UNKNOWN,
         content: bool = False,
         redact: Callable[[str], str] = redact,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._append = append
         self._clock = clock
-        self._lane_of = lane_of
+        self._asked_of = asked_of
         self._content = content
         self._redact = redact
         self._wall = wall
@@ -206,14 +210,18 @@ class Recorder:
                 record.attempts = tuple([made.record(began, began + seconds) for made in attempts])
         if call.stream:
             record.streamed, record.first_token = True, first_token(account, began)
-        if outcome.value is not None:
-            self._answered(record, outcome.value, account)
+        answer: Answer | Embeddings | None = outcome.value
+        if answer is not None:
+            self._answered(record, answer, account)
         else:
             record.cost = 0
         if last is None:
             record.model = self._models.get(record.deployment or "", record.requested_model)
         if record.deployment is not None:
-            record.lane = self._lane_of(record.deployment)
+            record.lane, source = self._asked_of(record.deployment)
+            if record.cost and answer is not None:
+                stated = answer.usage.stated_cost_usd is not None and source != "configuration"
+                record.price_source = "provider" if stated else source
         return record
 
     def _answered(self, record: OperationRecord, answer: Answer | Embeddings, account: Account) -> None:
