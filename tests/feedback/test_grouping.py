@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewright.feedback.grouping import ALIKE, Group, Said, by_meaning, by_words
+from gatewright.errors import MissingExtra
+from gatewright.feedback.grouping import ALIKE, Group, Said, by_meaning, by_words, can_group_by_meaning
 from gatewright.feedback.words import decisive, words_of
 
 
@@ -20,6 +21,13 @@ def said(*texts: str) -> list[Said]:
 
 def wordings(groups: list[Group]) -> list[set[str]]:
     return [{one.text for one in group.said} for group in groups]
+
+
+def test_what_reckons_with_vectors_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    can_group_by_meaning()
+    monkeypatch.setattr("gatewright.feedback.grouping.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r'pip install "gatewright\[meaning\]"'):
+        can_group_by_meaning()
 
 
 def test_nearly_the_same_words_are_one_group() -> None:

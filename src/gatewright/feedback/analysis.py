@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gatewright.errors import BlockingCallRefused, GatewayError
 from gatewright.feedback.config import FeedbackConfig
-from gatewright.feedback.grouping import Group, by_meaning, by_words
+from gatewright.feedback.grouping import Group, by_meaning, by_words, can_group_by_meaning
 from gatewright.feedback.insights import Grouping, Themes, described, merged
 from gatewright.feedback.meaning import Meanings
 from gatewright.feedback.store import Filter
@@ -89,6 +89,7 @@ class Analyst:
         account = None if tenant_id is ALL_TENANTS else tenant_id
         texts = [group.text for kind in themes for group in themes[kind].groups]
         try:
+            can_group_by_meaning()
             vectors = iter(self._meanings.of(texts, account)) if texts else iter(())
         except BlockingCallRefused:
             reason = "asked from the gateway's own event loop: await get_learning_insights_async"

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gatewright.errors import MissingExtra
 from gatewright.feedback.words import decisive, words_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Group", "Said", "by_meaning", "by_words"]
+__all__ = ["Group", "Said", "by_meaning", "by_words", "can_group_by_meaning"]
 
 ALIKE = 0.75
 """The share of their words that two texts have in common from which they say the same."""
@@ -110,6 +112,12 @@ def _most_alike(place: int, near: set[int], sets: Sequence[frozenset[str]], alik
         if better and decisive(mine) == decisive(other):
             best, found = similarity, first
     return found
+
+
+def can_group_by_meaning() -> None:
+    """Raise `MissingExtra` where what reckons with vectors is not installed."""
+    if find_spec("numpy") is None:
+        raise MissingExtra("grouping feedback by meaning", "meaning")
 
 
 def by_meaning(groups: Sequence[Group], vectors: Sequence[Sequence[float]], similarity: float) -> list[Group]:
