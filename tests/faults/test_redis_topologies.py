@@ -16,7 +16,13 @@ from gatewright.layers.rate_limiter.shared import SharedLedger, SharedReservatio
 from gatewright.storage.redis import RedisStore
 from gatewright.types.results import Chunk
 
-ALL = {"requests_per_minute": 0.001, "burst_size": 5, "tokens_per_minute": 600_000, "max_concurrent": 9}
+ALL = {
+    "requests_per_minute": 0.001,
+    "burst_size": 5,
+    "tokens_per_minute": 60,
+    "burst_tokens": 600_000,
+    "max_concurrent": 9,
+}
 SLOTS = 16384
 
 
