@@ -36,6 +36,8 @@ NAMES = (
     "records_store",
     "cost_of_a_call",
     "guard_formats",
+    "guards_quality",
+    "guards_speed",
     "cache_hit",
     "reports",
     "feedback",

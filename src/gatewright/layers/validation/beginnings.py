@@ -60,27 +60,42 @@ def _beginnings(node: Node, least: int) -> str | None:
 
 def _of_sequence(node: Sequence_, least: int) -> str | None:
     """Give a beginning of the first part, or the first part and a beginning of the rest."""
+    # How many characters may still be needed where each part begins: the longer what is before, the fewer.
+    needs = [{least}]
+    for part in node.parts:
+        most = longest(part)
+        after = {_left(need, most) for need in needs[-1]}
+        needs.append(after | needs[-1] if _may_be_absent(part) else after)
     # From the last part to the first: the beginnings of what is there so far, by the least of their characters.
-    rest: list[str | None] = ["", *([None] * least)]
-    for part in reversed(node.parts):
-        rest = [_with(part, rest, need) for need in range(least + 1)]
+    rest: dict[int, str | None] = {need: None if need else "" for need in needs[-1]}
+    for part, needed in zip(reversed(node.parts), reversed(needs[:-1]), strict=True):
+        rest = {need: _with(part, rest, need) for need in needed}
     return rest[least]
 
 
-def _with(part: Node, rest: list[str | None], need: int) -> str | None:
-    own = _beginnings(part, need)
-    options = [own]
-    if need and isinstance(part, Repeated) and part.least == 0:
+def _with(part: Node, rest: dict[int, str | None], need: int) -> str | None:
+    options = [_beginnings(part, need)]
+    after = rest[_left(need, longest(part))]
+    if need and isinstance(part, Repeated) and _may_be_absent(part):
         options.append(rest[need])
         part = part._replace(least=1)
-    most = longest(part)
-    # Where the whole part alone is enough it is one of its own beginnings already: some of the rest is there too.
-    after = rest[min(need, 1) if most is None else max(min(need, 1), need - most)]
     if after is None:
         return _either(options)
     if not need and isinstance(part, Character):
         return f"(?:{part.source}{after})?"
     return _either([*options, _source(part) + after])
+
+
+def _left(need: int, most: int | None) -> int:
+    """Give how many characters are needed after a part of `most` characters.
+
+    Where the whole part alone is enough it is one of its own beginnings already: some of the rest is there too.
+    """
+    return min(need, 1) if most is None else max(min(need, 1), need - most)
+
+
+def _may_be_absent(part: Node) -> bool:
+    return isinstance(part, Repeated) and part.least == 0
 
 
 def _of_repeated(node: Repeated, least: int) -> str | None:

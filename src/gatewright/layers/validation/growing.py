@@ -26,6 +26,7 @@ class Released(NamedTuple):
 
 
 NOTHING = Released("", [], 0)
+NO_HITS: list[Hit] = []
 
 
 class GrowingText:
@@ -34,10 +35,11 @@ class GrowingText:
     However the text is cut in pieces, what is released and found is in sum what `Panel.scan` gives for all of it.
     """
 
-    __slots__ = ("_before", "_held", "_looks_at", "_panel", "_place", "_redactor", "released")
+    __slots__ = ("_before", "_held", "_looks_at", "_panel", "_place", "_redactor", "_scanner", "released")
 
     def __init__(self, panel: Panel, place: str, placeholders: Placeholders) -> None:
         self._panel = panel
+        self._scanner = panel.scanner
         self._place = place
         self._redactor = Redactor(placeholders)
         self._held = ""
@@ -47,51 +49,54 @@ class GrowingText:
 
     def feed(self, text: str) -> Released:
         """Take the next piece."""
-        self._held = held = self._held + text
+        held = self._held + text
         if len(held) < self._looks_at:
+            self._held = held
             return NOTHING
-        begin = len(self._before)
-        window = self._before + held
+        before = self._before
+        begin = len(before)
+        window = before + held
         data = window.encode("utf-8", "surrogatepass")
-        seen = self._panel.scanner.look(data)
+        seen = self._scanner.look(data)
         keep = max(begin, len(window) - SHORT + 1)
         if seen is None:
-            return self._release(window, begin, keep, [])
+            return self._release(window, begin, keep, NO_HITS)
         matching, beginning = seen
-        keep = min(keep, self._earliest(window, data, begin, beginning))
-        matched = self._panel.scanner.matched(window, data, matching, begin) if matching else []
+        if beginning:
+            keep = min(keep, self._earliest(window, data, begin, beginning))
+        if not matching:
+            return self._release(window, begin, keep, NO_HITS)
+        matched = self._scanner.matched(window, data, matching, begin)
         for one in reversed(matched):
             if one.start < keep < one.end:
                 keep = one.start
         settled = [one for one in matched if one.end <= keep]
-        return self._release(window, begin, keep, self._panel.scanner.checked(window, settled))
+        return self._release(window, begin, keep, self._scanner.checked(window, settled))
 
     def finish(self) -> Released:
         """Say that nothing more comes, and take the rest."""
         begin = len(self._before)
         window = self._before + self._held
         data = window.encode("utf-8", "surrogatepass")
-        seen = self._panel.scanner.look(data)
+        seen = self._scanner.look(data)
         hits: list[Hit] = []
         if seen is not None and seen[0]:
-            scanner = self._panel.scanner
-            hits = scanner.checked(window, scanner.matched(window, data, seen[0], begin))
+            hits = self._scanner.checked(window, self._scanner.matched(window, data, seen[0], begin))
         return self._release(window, begin, len(window), hits)
 
     def _earliest(self, window: str, data: bytes, begin: int, beginning: list[int]) -> int:
         """Give the first character at which something may have begun that is not decided yet."""
-        if not beginning:
-            return len(window)
         plain = len(data) == len(window)
         start = begin if plain else len(window[:begin].encode("utf-8", "surrogatepass"))
-        earliest = min(self._panel.scanner.begins(data, number, start) for number in beginning)
+        earliest = self._scanner.begins(data, beginning, start)
         return earliest if plain else len(data[:earliest].decode("utf-8", "surrogatepass"))
 
     def _release(self, window: str, begin: int, keep: int, hits: list[Hit]) -> Released:
         piece = window[begin:keep]
         self._held = window[keep:]
         self._before = window[max(0, keep - LEFT_CONTEXT) : keep]
-        self._looks_at = len(self._held) * 5 // 4 if len(self._held) > LONG else 0
+        held = len(window) - keep
+        self._looks_at = held * 5 // 4 if held > LONG else 0
         offset = self.released - begin
         self.released += len(piece)
         if not hits:

@@ -41,7 +41,8 @@ class ValidationManager:
     def load(self, config: ValidationConfig) -> None:
         """Put other guardrails in the place of those that there are; on any error those stay in force."""
         registered = {one.guardrail.name: one for one in guardrails_of(config, self._level)}
-        _ = [Panel([one.guardrail]) for one in registered.values()]  # whatever cannot be compiled is found here
+        for one in registered.values():  # whatever cannot be compiled is found here, and no call waits for it later
+            one.guardrail.panel.prepare()
         with self._lock:
             self._registered = registered
             for one in registered.values():

@@ -96,6 +96,11 @@ class Panel:
         strict = self.level is ValidationLevel.STRICT
         return strict or any(seat.action(located=seat.located) is not Action.WARN for seat in self._texts)
 
+    def prepare(self) -> None:
+        """Make what takes its time, now rather than with the first stream."""
+        if not (self.lenient or self.holds_streams):
+            self.scanner.grow()
+
     def findings_of(self, hits: Iterable[Hit], place: str = "", offset: int = 0) -> list[Finding]:
         """Give the findings that hits are, `offset` characters further on in their text."""
         return [

@@ -14,6 +14,8 @@ __all__ = ["LEFT_CONTEXT", "Hit", "Matched", "Scanner"]
 LEFT_CONTEXT = 64
 """How many characters before a match its check may look at."""
 NEVER = r"[^\x00-\x{10FFFF}]"
+WORDS = (b" word", b" Word", b" 1234", b" ab12")
+"""What texts are full of."""
 
 
 class Hit(NamedTuple):
@@ -42,7 +44,7 @@ class Scanner:
         self.rules = tuple(rules)
         self._expressions = [compiled(rule.pattern) for rule in rules]
         self._set: Any = many([rule.pattern for rule in rules]) if rules else None
-        self._growing: tuple[Any, list[Any]] | None = None
+        self._growing: _Growing | None = None
 
     def find(self, text: str) -> list[Hit]:
         """Give everything the rules find in a whole text, by its place."""
@@ -91,28 +93,57 @@ class Scanner:
 
         The second are those for which `begins` may find a beginning.
         """
-        automaton, _ = self._growing or self._grow()
-        found = automaton.Match(data) if automaton is not None else None
+        growing = self._growing or self._grow()
+        found = growing.all.Match(data) if growing.all is not None else None
         if found is None:
             return None
         count = len(self.rules)
         return [number for number in found if number < count], [number - count for number in found if number >= count]
 
-    def begins(self, data: bytes, number: int, start: int) -> int:
-        """Give from which byte on, `start` at the least, the end of `data` is the beginning of a rule's match."""
-        _, beginnings = self._growing or self._grow()
-        match = beginnings[number].search(data, start)
-        return len(data) if match is None else match.span()[0]
+    def begins(self, data: bytes, numbers: Iterable[int], start: int) -> int:
+        """Give from which byte on, `start` at the least, the end of `data` is the beginning of a match of these."""
+        growing = self._growing or self._grow()
+        earliest = len(data)
+        common = False
+        for number in numbers:
+            expression = growing.rare[number]
+            if expression is None:
+                common = True
+            elif (match := expression.search(data, start)) is not None:
+                earliest = min(earliest, match.span()[0])
+        if common and (match := growing.common.search(data, start)) is not None:
+            earliest = min(earliest, match.span()[0])
+        return earliest
 
-    def _grow(self) -> tuple[Any, list[Any]]:
-        """Make what is needed for texts that grow, when the first one does."""
-        patterns = [beginnings_of(rule.pattern) for rule in self.rules]
-        beginnings = [None if pattern is None else compiled(pattern) for pattern in patterns]
-        automaton = (
-            many([rule.pattern for rule in self.rules] + [one or NEVER for one in patterns]) if patterns else None
+    def grow(self) -> None:
+        """Make what is needed for texts that grow."""
+        if self._growing is None:
+            self._grow()
+
+    def _grow(self) -> _Growing:
+        patterns = [beginnings_of(rule.pattern) or NEVER for rule in self.rules]
+        rare: list[Any] = [compiled(pattern) for pattern in patterns]
+        usual = [number for number, one in enumerate(rare) if any(one.search(word) is not None for word in WORDS)]
+        for number in usual:
+            rare[number] = None
+        self._growing = _Growing(
+            many([rule.pattern for rule in self.rules] + patterns) if patterns else None,
+            compiled("|".join(patterns[number] for number in usual)) if usual else None,
+            rare,
         )
-        self._growing = (automaton, beginnings)
         return self._growing
+
+
+class _Growing(NamedTuple):
+    """What finds the beginnings of matches at the end of a text.
+
+    `all` knows which rules there may be a beginning of. `rare` are the expressions that find where it is; those that
+    any word may be the beginning of are looked for together, in `common`, and are None there.
+    """
+
+    all: Any
+    common: Any
+    rare: list[Any]
 
 
 def _in_characters(data: bytes, found: list[Matched]) -> list[Matched]:

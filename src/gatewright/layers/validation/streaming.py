@@ -27,7 +27,6 @@ class GuardedChunks:
         self._placeholders = placeholders
         self._choices: dict[int, _OpenChoice] = {}
         self.findings: list[Finding] = []
-        self.sent = 0
 
     def feed(self, chunk: Chunk) -> Chunk | None:
         """Take a chunk; None where nothing of it can go out yet."""
@@ -54,8 +53,10 @@ class GuardedChunks:
         if choice.findings:
             self.findings += choice.findings
             choice.findings = []
-        self.sent += len(fields.get("text", ""))
-        made = Chunk(
+        if not fields and chunk.finish_reason is None and chunk.usage is None and choice.begun:
+            return None
+        choice.begun = True
+        return Chunk(
             index=chunk.index,
             finish_reason=chunk.finish_reason,
             usage=chunk.usage,
@@ -65,10 +66,6 @@ class GuardedChunks:
             system_fingerprint=chunk.system_fingerprint,
             **fields,
         )
-        if fields or chunk.finish_reason is not None or chunk.usage is not None or not choice.begun:
-            choice.begun = True
-            return made
-        return None
 
 
 class _OpenChoice:
@@ -91,12 +88,12 @@ class _OpenChoice:
     def feed(self, chunk: Chunk) -> dict[str, Any]:
         """Give the fields of a chunk with what may go out of it and of what was held."""
         fields: dict[str, Any] = {}
-        for name in ("reasoning", "text", "refusal"):
-            piece = getattr(chunk, name)
-            if piece:
-                released = self._take(name, name, piece)
-                if released:
-                    fields[name] = released
+        if chunk.reasoning and (released := self._take("reasoning", "reasoning", chunk.reasoning)):
+            fields["reasoning"] = released
+        if chunk.text and (released := self._take("text", "text", chunk.text)):
+            fields["text"] = released
+        if chunk.refusal and (released := self._take("refusal", "refusal", chunk.refusal)):
+            fields["refusal"] = released
         if chunk.tool_calls:
             deltas = [self._tool(delta) for delta in chunk.tool_calls]
             if kept := tuple(delta for delta in deltas if delta is not None):

@@ -23,12 +23,13 @@ from gatewright.errors import MissingExtra
 __all__ = ["Format", "formats"]
 
 PACKAGE = "kingfisher-secret-scanner"
-EDITION = 1
+EDITION = 2
 """Of what is kept: to be counted up when it is taken from the package otherwise."""
 
 # How the rules say that a secret has ended. In prose a full stop, a bracket or a comma ends it just as well.
 _ENDS = r"""(?:\\?['"\x60]|[\s;]|\\[nr]|$)"""
 _END = r"(?:[^\w-]|$)"
+_ENDS_OF_AZURE = r"""(?:$|[\\'"\x60\s<),])"""
 # Names before the secret, whole blocks of JSON, command lines: not the form of the secret itself.
 _CONTEXT = ("{0,20})", ".*", "[^{]", "(?s", "(?x", r"\x00", "curl")
 
@@ -89,7 +90,7 @@ def _taken() -> Iterator[Format]:
 
 
 def _format(rule: dict[str, Any], pattern: str) -> Format:
-    ended = pattern.replace(_ENDS, _END)
+    ended = pattern.replace(_ENDS, _END).replace(_ENDS_OF_AZURE, r"(?:$|[^\w~])")
     group = int(rule["betterleaks_secret_group"]) or (1 if ended != pattern else 0)
     name = re.sub(r"^(betterleaks\.|veles\.secrets/)", "", rule["id"]).replace(".", "-")
     conditions = list(_conditions(rule["betterleaks_filter"]))
