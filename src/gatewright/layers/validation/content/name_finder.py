@@ -51,6 +51,7 @@ class _Finder:
             process = self._running()
             self._count += 1
             asked: Future[list[Name]] = Future()
+            asked.set_running_or_notify_cancel()  # whoever waits may leave; the answer comes all the same
             self._waiting[self._count] = asked
             assert process.stdin is not None
             process.stdin.write(msgspec.json.encode((self._count, text, entities, sure)) + b"\n")

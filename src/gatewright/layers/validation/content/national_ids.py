@@ -14,7 +14,7 @@ __all__ = ["COUNTRIES", "national_ids"]
 
 
 class NationalId(NamedTuple):
-    """A number's form, and the module of python-stdnum that knows its check digits.
+    """A number's form, and the module of python-stdnum that knows its check digits, where it has some.
 
     Where the form alone says too little (any nine digits), a word before it has to say what it is: `words`.
     """
@@ -29,7 +29,7 @@ _IDS: dict[str, tuple[NationalId, ...]] = {
         NationalId("us.ssn", r"\b\d{3}-\d{2}-\d{4}\b"),
         NationalId("us.ssn", r"\b\d{3} ?\d{2} ?\d{4}\b", r"\bssn\b|social\s+security"),
     ),
-    "GB": (NationalId("gb.nino", r"(?i)\b[a-ceghj-prtw-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[a-d]\b"),),
+    "GB": (NationalId("", r"(?i)\b[a-ceghj-prtw-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[a-d]\b"),),
     "CA": (NationalId("ca.sin", r"\b\d{3}[ -]\d{3}[ -]\d{3}\b", r"\bsin\b|social\s+insurance|assurance\s+sociale"),),
     "DE": (
         NationalId("de.idnr", r"\b\d{2} ?\d{3} ?\d{3} ?\d{3}\b", r"steuer|\bidnr\b|identifikationsnummer|tax\s+id"),
@@ -93,8 +93,9 @@ def _check_of(one: NationalId) -> Check:
     def check(text: str, start: int, end: int) -> bool:
         if words is not None and not words.search(text[:start]):
             return False
-        module = importlib.import_module(f"stdnum.{one.module}")
-        return not text[:start].endswith((".", "-")) and bool(module.is_valid(text[start:end]))
+        if text[:start].endswith((".", "-")):
+            return False
+        return not one.module or bool(importlib.import_module(f"stdnum.{one.module}").is_valid(text[start:end]))
 
-    check.__qualname__ = one.module
+    check.__qualname__ = f"national_id({one.module}, {one.words})"
     return check

@@ -84,7 +84,11 @@ def _is_likely(text: str, start: int, end: int) -> bool:
     digits = sum(map(len, groups))
     if not 7 <= digits <= 15 or _DATE.search(found) or _PART_OF_MORE.search(text[:start]):
         return False
-    if _TORN.search(found) or found.count("(") != found.count(")") or len(set("".join(groups))) < 3:
+    if (
+        (found[0] != "+" and _TORN.search(found))
+        or found.count("(") != found.count(")")
+        or len(set("".join(groups))) < 3
+    ):
         return False
     # `3.14159265` and `10.1016/…` are numbers of other kinds, `1 2 3 4 5 6 7` is a count.
     return not (len(groups) == 2 and "." in found) and not (len(groups) > 3 and digits / len(groups) < 2)

@@ -28,6 +28,8 @@ _FILE = re.compile(r"(?i)\.(?:png|jpe?g|gif|svg|webp|css|js)$")
 _SERVICE = re.compile(r"(?i)^git@(?:github|gitlab|bitbucket)\.")
 # A version has the form of an address; after these words, and before `/` of a path, it is not one.
 _VERSION = re.compile(r"(?i)(?:\bv|version|release|build|revision|section|chapter|§)\.?\s?$")
+# Part of a fraction, of a longer number, or of an account number (`DE89 …`).
+_PART_OF_MORE = re.compile(r"[.,+-]$|\b[A-Za-z]{2}\d{2} $")
 _CARD_WORD = re.compile(r"(?i)\bcard\b[^.!?]{0,30}$")
 # By the first digits of those who issue cards: Visa, Mastercard, American Express, Discover, Diners, JCB, Maestro …
 _ISSUERS = re.compile(r"^(?:4|5[0-9]|2[2-7]|3[0-9]|6[0-9]|1800|2131)")
@@ -79,10 +81,9 @@ def _is_card(text: str, start: int, end: int) -> bool:
     before = text[:start]
     if len(digits) == 12 and not _CARD_WORD.search(before):  # only Maestro has so few
         return False
-    if not 12 <= len(digits) <= 19 or not _ISSUERS.match(digits) or len(set(digits)) < 3:
+    if not 12 <= len(digits) <= 19 or not _ISSUERS.match(digits) or len(set(digits)) < 2:
         return False
-    # Part of a decimal fraction or of a longer sum is no card.
-    return not before.endswith((".", ",", "-", "+")) and luhn.is_valid(digits)
+    return not _PART_OF_MORE.search(before) and luhn.is_valid(digits)
 
 
 def _is_iban(text: str, start: int, end: int) -> bool:
