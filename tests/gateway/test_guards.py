@@ -57,7 +57,7 @@ async def test_whole_answers_streams_and_events() -> None:
         assert "".join([text async for text in stream]) == "write <EMAIL_1>"
         assert stream.response.warnings == answer.warnings
         with pytest.raises(ValidationFailed) as caught:
-            await gateway.generate_async("x")
+            await gateway.generate_async("y")
     assert caught.value.text == "it is <SECRET_1>"
     assert [(event.rule, event.action) for event in seen] == [
         ("pii.email", "redact"),
@@ -122,9 +122,17 @@ def test_what_is_wrong_is_named_when_the_gateway_is_made(settings: dict[str, Any
     assert told in str(caught.value)
 
 
-def test_in_a_file_it_is_named_by_its_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("level: harsh", "5: validation.guardrails[0].level: expected"),
+        ("use: [pie]", "5: validation.guardrails[0].use[0]: there are no rules 'pie'"),
+        ("blocked_patterns: ['(']", "5: validation.guardrails[0].blocked_patterns[0].pattern: pattern '('"),
+    ],
+)
+def test_in_a_file_it_is_named_by_its_line(tmp_path: Path, line: str, told: str) -> None:
     path = tmp_path / "gatewright.yaml"
-    path.write_text("providers: [simulator]\nvalidation:\n  guardrails:\n    - name: g\n      level: harsh\n")
+    path.write_text(f"providers: [simulator]\nvalidation:\n  guardrails:\n    - name: g\n      {line}\n")
     with pytest.raises(ConfigurationError) as caught:
-        GatewayConfig.from_yaml(path)
-    assert f"{path}:5: validation.guardrails[0].level: expected" in str(caught.value)
+        LiteLLMGateway(config=GatewayConfig.from_yaml(path))
+    assert f"{path}:{told}" in str(caught.value)

@@ -73,6 +73,7 @@ class Assembly:
             table=lambda: self.table,
             embed_limit=self.embed_limit,
             stores={**self.caching.checks(), **self.recording.checks()},
+            policy=self.guarding.version if self.guarding.manager is not None else None,
         )
         self.table = RoutingTable(
             deployments.listed(),

@@ -21,6 +21,7 @@ from gatewright.layers.rate_limiter import EVERY, DeploymentLimits, RateLimitCon
 from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.state import DeploymentGate
 from gatewright.layers.routing.table import RoutingTable
+from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import AttemptEnded, BreakerChanged, Events, StreamEnded
 from gatewright.pipeline.layer import Layer
 from gatewright.types.deployment import Deployment
@@ -35,7 +36,8 @@ __all__ = ["Flow", "model_named"]
 class Flow:
     """Makes the layers of flow, and keeps what they share.
 
-    `table` is asked once it is there, `stores` are checked for the health.
+    `table` is asked once it is there, `stores` are checked for the health. `policy` is the version of the guards that
+    an answer passes, None where there are none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Flow:
         table: Callable[[], RoutingTable],
         embed_limit: Callable[[str], int],
         stores: Mapping[str, Callable[[], Awaitable[object]]],
+        policy: Callable[[Call], str] | None = None,
     ) -> None:
         self._clock = clock
         self._events = events
@@ -58,7 +61,9 @@ class Flow:
         shared = self.sharing.breakers if self.sharing is not None else None
         self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events, shared=shared)
         deduplication = config.deduplication
-        self._deduplication = DeduplicationLayer(deduplication, clock, events) if deduplication.enabled else None
+        self._deduplication = (
+            DeduplicationLayer(deduplication, clock, events, policy) if deduplication.enabled else None
+        )
         self._shared_flights = self._share_flights(config)
         self._batching = EmbeddingsBatchingLayer(config.batching, embed_limit) if config.batching.enabled else None
         self.health = HealthMonitor(

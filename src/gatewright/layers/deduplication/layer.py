@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from gatewright.clock import Clock
@@ -29,8 +29,15 @@ EVERYTHING_SAID = frozenset(USUAL)
 class DeduplicationLayer:
     """Makes each distinct call once, whoever of those who want its answer stays or goes."""
 
-    def __init__(self, config: DeduplicationConfig, clock: Clock, events: Events) -> None:
+    def __init__(
+        self,
+        config: DeduplicationConfig,
+        clock: Clock,
+        events: Events,
+        policy: Callable[[Call], str] | None = None,
+    ) -> None:
         self._config = config
+        self._policy = policy  # the version of the guards that an answer passes: one of another is another answer
         self._now = clock.now
         self._events = events
         self._flights = Flights(config.window)
@@ -78,6 +85,8 @@ class DeduplicationLayer:
             return None
         # What the model's deployments set themselves is not known here: nothing goes without saying.
         asked = call.fingerprint or fingerprint(request, EVERYTHING_SAID)
+        if self._policy is not None:
+            how = (how, self._policy(call))
         return None if asked is None else (call.caller.tenant_id, request.model, asked, call.stream, how)
 
     def landed(self, journey: Journey) -> None:
