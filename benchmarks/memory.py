@@ -63,12 +63,12 @@ async def _work(url: str, calls: int, streams: int) -> dict[str, Any]:
     states = {"before": await _state(url)}
     gateway = gatewright.create_gateway(providers=["openai"], api_keys={"openai": KEY}, base_urls={"openai": url})
 
-    async def call(_: int) -> None:
-        assert (await gateway.generate_async(PROMPT, model=f"openai/{MODEL}")).text
+    async def call(number: int) -> None:
+        assert (await gateway.generate_async(f"{number} {PROMPT}", model=f"openai/{MODEL}")).text
 
     async def stream(number: int) -> None:
         model = ENDLESS if number % 2 else MODEL
-        reading = gateway.generate_stream(PROMPT, model=f"openai/{model}")
+        reading = gateway.generate_stream(f"{number} {PROMPT}", model=f"openai/{model}")
         async for text in reading:
             assert text
             if model == ENDLESS:

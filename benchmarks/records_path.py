@@ -70,7 +70,7 @@ async def _round(gateway: Any, count: int, writer: bool) -> float:
     gc.collect()
     began, own = time.process_time(), time.thread_time()
     for _ in range(count):
-        await gateway.generate_async("hello", tenant_id="acme", user="someone")
+        await gateway.generate_async("hello", tenant_id="acme", user="someone", deduplicate=False)
     spent = time.thread_time() - own
     if records is not None and not records.flush(60):
         raise RuntimeError("the records were not drained")
