@@ -12,6 +12,7 @@ import pytest
 
 from gatewright.llmops.reports import Reports
 from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.sql import operation_rows as rows
 from gatewright.storage.sql.reading import RecordReader
 from gatewright.storage.sql.store import RecordStore
 from gatewright.types.operations import OPERATION_TYPES, STATUSES
@@ -126,6 +127,27 @@ def test_a_reader_sees_what_was_written_since(store: RecordStore, reports: Repor
     for count in range(1, 4):
         store.write(operations(rng, 1))
         assert reports.metrics(None, None, 24 * 30)["total_operations"] == count
+
+
+def test_operations_are_read_one_by_one_with_their_names(store: RecordStore, database_address: str | Path) -> None:
+    records = sorted(operations(random.Random(2), 300), key=lambda one: one.id)
+    records[7].tags, records[7].key, records[7].error = ("a", "b"), "key-1", "ProviderTimeout"
+    store.write(records)
+    reader = RecordReader(database_address)
+    with reader.snapshot() as snapshot:
+        assert snapshot is not None
+        found = list(rows.operations(snapshot, rows.Chosen()))
+        theirs = list(rows.operations(snapshot, rows.Chosen(tenant="a%", status="success", model="m")))
+        assert rows.count_of(snapshot, rows.Chosen(tenant="a%", status="success", model="m")) == len(theirs)
+    reader.close()
+    assert [one.id for one in found] == [f"req_{one.id.hex()}" for one in records]
+    assert [(one.tenant, one.cost, one.cache) for one in found] == [
+        (one.tenant, one.cost, one.cache) for one in records
+    ]
+    assert (found[7].tags, found[7].key, found[7].error) == (["a", "b"], "key-1", "ProviderTimeout")
+    wanted = [one for one in records if (one.tenant, one.status, one.model) == ("a%", 0, "m")]
+    assert [one.id for one in theirs] == [f"req_{one.id.hex()}" for one in wanted]
+    assert wanted
 
 
 def test_a_database_that_is_gone_is_said_so(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tests.gateway.specification import example, run
 from gatewright import GatewayConfig, LiteLLMGateway, create_gateway
 from gatewright.errors import BadRequest, ConfigurationError
 from gatewright.storage.errors import StoreUnavailable
+from gatewright.storage.sql.operation_rows import Chosen, operations
+from gatewright.storage.sql.reading import RecordReader
 
 SIMULATED = {
     "model_name": "m",
@@ -137,6 +139,17 @@ def test_what_another_process_drains_is_waited_for(tmp_path: Path) -> None:
     finally:
         done.set()
         other.join(60)
+
+
+def test_the_records_say_where_a_price_comes_from(tmp_path: Path) -> None:
+    unpriced = {"model_name": "n", "litellm_params": {"model": "simulator/any"}}
+    with LiteLLMGateway(GatewayConfig(model_list=[SIMULATED, unpriced])) as gw:
+        gw.generate("hello", model="m")
+        gw.generate("hello", model="n")
+    with RecordReader(tmp_path / "records.sqlite").snapshot() as snapshot:
+        assert snapshot is not None
+        found = {(one.price_source, one.cost is None) for one in operations(snapshot, Chosen())}
+    assert found == {("configured", False), (None, True)}
 
 
 def test_create_gateway_has_reports_too() -> None:
