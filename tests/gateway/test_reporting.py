@@ -149,7 +149,7 @@ def test_the_records_say_where_a_price_comes_from(tmp_path: Path) -> None:
     with RecordReader(tmp_path / "records.sqlite").snapshot() as snapshot:
         assert snapshot is not None
         found = {(one.price_source, one.cost is None) for one in operations(snapshot, Chosen())}
-    assert found == {("configured", False), (None, True)}
+    assert found == {("configuration", False), (None, True)}
 
 
 def test_create_gateway_has_reports_too() -> None:
