@@ -175,7 +175,9 @@ def test_any_text_comes_back_as_it_was(client: openai.OpenAI, text: str, stream:
 
 
 def test_the_raw_response_says_where_it_came_from(client: openai.OpenAI) -> None:
-    raw = client.chat.completions.with_raw_response.create(model="small", messages=USER)
+    # Asked by no other test: what another call answered would have been attempted 0 times, for nothing.
+    alone = [{"role": "user", "content": "Where do you come from?"}]
+    raw = client.chat.completions.with_raw_response.create(model="small", messages=alone)  # type: ignore[arg-type]
     headers = raw.headers
     usage = raw.parse().usage
     assert raw.request_id == headers["x-request-id"]
