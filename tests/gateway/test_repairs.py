@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from gatewright import GatewayConfig, LiteLLMGateway
 from gatewright.errors import DeadlineExceeded, InvalidProviderResponse, ProviderUnavailable, ValidationFailed
-from gatewright.layers.validation.formats import LengthFormat
+from gatewright.layers.validation.formats import LengthFormat, WordingFormat
+from gatewright.layers.validation.guardrail import Guardrail
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import AttemptEnded, Event, GuardTripped
 from gatewright.testing import ScriptedProvider, Step
@@ -208,6 +209,17 @@ async def test_many_calls_at_once_are_repaired_each_for_itself() -> None:
         )
     assert [response.text for response in responses] == [f'{{"asked": "number {n}"}}' for n in range(40)]
     assert len(model.calls) == 80
+
+
+async def test_an_answer_is_not_shared_with_who_is_under_another_policy() -> None:
+    model = ScriptedProvider([answer("the codename"), answer("nothing")])
+    async with gateway(model) as one:
+        assert (await one.generate_async("What is it?")).text == "the codename"
+        rule = WordingFormat(must_not_contain=("codename",))
+        one.validation_manager.register_guardrail(Guardrail("names", [rule]))
+        assert (await one.generate_async("What is it?")).text == "nothing"
+        assert (await one.generate_async("What is it?")).text == "nothing"
+    assert len(model.calls) == 2
 
 
 STEPS: list[list[Step]] = [[answer(RIGHT)], [answer("no"), answer(RIGHT)]]
