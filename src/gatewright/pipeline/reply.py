@@ -108,6 +108,12 @@ class Reply(Generic[C, V]):
             raise
         return reply
 
+    def like(self, source: Reply[Any, Any]) -> Self:
+        """Say of itself what `source` does, in whose place it comes."""
+        self.attempts, self.limits, self.warnings = source.attempts, source.limits, source.warnings
+        self.cached, self.cache_status, self.cache_age = source.cached, source.cache_status, source.cache_age
+        return self
+
     @property
     def settled(self) -> bool:
         """Whether it has ended."""

@@ -12,6 +12,7 @@ from gatewright.errors import CallCancelled
 from gatewright.layers.deduplication.flight import Flight, Member
 from gatewright.layers.deduplication.relay import Relay
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.failing import failing
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import chunks_of
@@ -153,11 +154,22 @@ class WholeJourney(Journey):
             self._board.left(self, member)
             raise
         self.attempts, self.cached = reply.attempts, reply.cached
+        if reply.outcome is not None:
+            return self._failed(member, reply)
         self.arrived(reply.partial())
         # What is given again needs neither the call nor what made it, and is not to be in a circle with its flight:
         # only Python's collector would free it.
         del self.relay, self.call, self.flight
         return reply
+
+    def _failed(self, member: Member, reply: Reply[Any, Any]) -> Reply[Any, Any]:
+        """Give the leader a reply that fails with what was used; those aboard get the error."""
+        outcome = reply.outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, Exception)
+        self.ended(outcome.error)
+        self._board.left(self, member)
+        return failing(outcome.value, outcome.error).like(reply)
 
     async def _fly_on(self) -> None:
         """Fly without the leader, whose reply nobody would read."""
@@ -180,12 +192,15 @@ class WholeJourney(Journey):
 
 
 async def made_whole(reply: Reply[Any, Any]) -> Reply[Any, Any]:
-    """Read a reply to its end, and give it as a whole one."""
-    async with reply:
-        answer: Any = await reply.value()
-    whole = Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None)
-    whole.attempts, whole.cached = reply.attempts, reply.cached
-    return whole
+    """Read a reply to its end, and give it as a whole one; one that failed is given as it is, settled."""
+    try:
+        async with reply:
+            answer: Any = await reply.value()
+    except Exception:
+        if reply.outcome is None or reply.outcome.state != "failed" or reply.outcome.error is None:
+            raise
+        return reply
+    return Reply.whole(answer, chunks_of if isinstance(answer, Answer) else None).like(reply)
 
 
 def known(error: BaseException) -> Exception:

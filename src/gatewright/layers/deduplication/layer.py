@@ -103,7 +103,8 @@ class DeduplicationLayer:
         if journey.flight.state != "flying":
             return False
         if departure == "new_leader" and (leader := journey.flight.leader) is not None:
-            leader.shared = False  # it is the one who pays now
+            # It is the one who pays now, and whoever left does not.
+            leader.shared, member.shared = False, True
         return departure == "nobody_left"
 
     def forget(self) -> None:

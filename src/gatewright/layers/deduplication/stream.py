@@ -16,6 +16,7 @@ from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import AnswerFold
 from gatewright.types.results import Answer, Chunk
+from gatewright.types.usage import NO_USAGE
 
 __all__ = ["StreamJourney"]
 
@@ -23,15 +24,16 @@ __all__ = ["StreamJourney"]
 class StreamJourney(Journey):
     """Reads a stream for all aboard, at the pace of the fastest: whoever needs more reads on, in its own task."""
 
-    __slots__ = ()
+    __slots__ = ("upstream",)
 
     def __init__(self, board: Board, key: Any, flight: Flight, call: Call, proceed: Handler) -> None:
         super().__init__(board, key, flight, call)
+        self.upstream: Reply[Any, Any] | None = None
         self.relay = Relay(self._fly(proceed), self.goes_on, self._fly_on)
 
     async def _fly(self, proceed: Handler) -> None:
         try:
-            reply = await proceed(self.call)
+            self.upstream = reply = await proceed(self.call)
             async with reply:
                 self.attempts, self.cached = reply.attempts, reply.cached
                 while batch := await reply.batch():
@@ -99,7 +101,10 @@ class StreamJourney(Journey):
 
 
 class _MemberFold(AnswerFold):
-    """Adds up what one member read; once it has landed, its value is the flight's answer."""
+    """Adds up what one member read; once it has landed, its value is the flight's answer.
+
+    A flight that ended otherwise was paid by the member who led it: it has the usage, as far as that is known.
+    """
 
     __slots__ = ("_journey", "_member")
 
@@ -110,5 +115,16 @@ class _MemberFold(AnswerFold):
 
     def value(self) -> Answer:
         flight = self._journey.flight
-        whole = self._journey.answer(self._member) if flight.state == "landed" else None
-        return super().value() if whole is None or flight.unread(self._member) else whole
+        if flight.state == "landed":
+            whole = self._journey.answer(self._member)
+            return super().value() if whole is None or flight.unread(self._member) else whole
+        upstream = self._journey.upstream
+        read = super().value()
+        return read if upstream is None else _billed(read, upstream.partial(), pays=not self._member.shared)
+
+
+def _billed(read: Answer, source: Answer, *, pays: bool) -> Answer:
+    """Give what was read with its source, and with what that used and cost for the one who pays."""
+    read.model, read.provider, read.deployment_id = source.model, source.provider, source.deployment_id
+    read.usage, read.cost_usd = (source.usage, source.cost_usd) if pays else (NO_USAGE, 0.0)
+    return read

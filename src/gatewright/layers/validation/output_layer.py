@@ -20,6 +20,7 @@ from gatewright.layers.validation.streaming import GuardedChunks
 from gatewright.layers.validation.telling import failed, tell
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events
+from gatewright.pipeline.failing import failing
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import AnswerFold, chunks_of
@@ -55,7 +56,7 @@ class OutputGuardLayer:
             return await self._whole(panel, call, proceed, reply)
         fold = _GuardedFold(reply)
         batches = self._seen(panel, call, reply, fold) if panel.lenient else self._released(panel, call, reply, fold)
-        return _like(reply, Reply(batches, fold))
+        return Reply(batches, fold).like(reply)
 
     async def _whole(self, panel: Panel, call: Call, proceed: Handler, reply: Reply[Any, Answer]) -> Reply[Any, Answer]:
         async with reply:
@@ -69,16 +70,15 @@ class OutputGuardLayer:
 
         passed, findings = await judge(answer)
         if not findings:
-            return reply if reply.is_whole else _like(reply, Reply.whole(answer, chunks_of))
+            return reply if reply.is_whole else Reply.whole(answer, chunks_of).like(reply)
         attempts = 0
         if self._repairer is not None and _is_to_be_repaired(findings):
             passed, findings, attempts = await self._repairer(call, proceed, passed, findings, judge)
         if any(finding.fatal for finding in findings):
-            error = failed(call, findings, passed)
-            ending: Reply[Chunk, Answer] = Reply(_raising(error), _Held(passed))
+            ending: Reply[Chunk, Answer] = failing(passed, failed(call, findings, passed))
         else:
             ending = Reply.whole(passed, chunks_of)
-        ending = _like(reply, ending)
+        ending.like(reply)
         ending.attempts += attempts
         return ending
 
@@ -155,31 +155,6 @@ class _GuardedFold(AnswerFold):
         out.usage, out.cost_usd = source.usage, source.cost_usd
         out.id, out.created, out.system_fingerprint = source.id, source.created, source.system_fingerprint
         return out
-
-
-class _Held:
-    """The value of a reply that fails: the answer as it may be shown, with what it used."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def add(self, chunk: Chunk, /) -> None:
-        """Add nothing: there are no chunks."""
-
-    def value(self) -> Answer:
-        """Give the answer."""
-        return self._answer
-
-
-async def _raising(error: ValidationFailed) -> AsyncGenerator[list[Chunk], None]:
-    raise error
-    yield []
-
-
-def _like(source: Reply[Chunk, Answer], reply: Reply[Chunk, Answer]) -> Reply[Chunk, Answer]:
-    reply.attempts, reply.limits, reply.warnings = source.attempts, source.limits, source.warnings
-    reply.cached, reply.cache_status, reply.cache_age = source.cached, source.cache_status, source.cache_age
-    return reply
 
 
 def _is_to_be_repaired(findings: list[Finding]) -> bool:

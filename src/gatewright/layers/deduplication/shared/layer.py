@@ -15,6 +15,7 @@ from gatewright.layers.deduplication.shared.led import LedStream
 from gatewright.layers.deduplication.shared.parts import Failed, Gone, Whole, failure, whole_part
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallShared, Events
+from gatewright.pipeline.failing import failing
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import chunks_of
@@ -74,6 +75,9 @@ class SharedFlightsLayer:
         except BaseException as error:
             lead.failed(failure(error))
             raise
+        if reply.outcome is not None and isinstance(reply.outcome.error, Exception):
+            lead.failed(failure(reply.outcome.error))
+            return failing(reply.outcome.value, reply.outcome.error).like(reply)
         lead.landed(whole_part(reply.partial()))
         return reply
 
