@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from gatewright.errors import ValidationFailed
 
 
 @pytest.fixture(autouse=True)
-def openai(upstream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def openai(upstream: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Have the provider that the examples leave to the environment; it is asked its usual model."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
     monkeypatch.setenv("OPENAI_BASE_URL", upstream.url)
+    monkeypatch.setenv("GATEWRIGHT_DATA_DIR", str(tmp_path))
 
 
 async def test_the_operation_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,22 +154,19 @@ class WholeJourney(Journey):
             self._board.left(self, member)
             raise
         self.attempts, self.cached = reply.attempts, reply.cached
-        if reply.outcome is not None:
-            return self._failed(member, reply)
+        if reply.outcome is not None and isinstance(reply.outcome.error, Exception):
+            return self._failed(member, reply, reply.outcome.error)
         self.arrived(reply.partial())
         # What is given again needs neither the call nor what made it, and is not to be in a circle with its flight:
         # only Python's collector would free it.
         del self.relay, self.call, self.flight
         return reply
 
-    def _failed(self, member: Member, reply: Reply[Any, Any]) -> Reply[Any, Any]:
+    def _failed(self, member: Member, reply: Reply[Any, Any], error: Exception) -> Reply[Any, Any]:
         """Give the leader a reply that fails with what was used; those aboard get the error."""
-        outcome = reply.outcome
-        assert outcome is not None
-        assert isinstance(outcome.error, Exception)
-        self.ended(outcome.error)
+        self.ended(error)
         self._board.left(self, member)
-        return failing(outcome.value, outcome.error).like(reply)
+        return failing(reply.partial(), error).like(reply)
 
     async def _fly_on(self) -> None:
         """Fly without the leader, whose reply nobody would read."""
@@ -186,8 +183,8 @@ class WholeJourney(Journey):
                     assert self.flight.error is not None
                     raise self.flight.error
             finally:
-                if self._answer is None and self._board.left(self, member) and (task := self.relay.task) is not None:
-                    task.cancel()
+                if self._answer is None and self._board.left(self, member):
+                    await self.relay.end()
         return self.own_reply(member)
 
 

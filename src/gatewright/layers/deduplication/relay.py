@@ -136,8 +136,12 @@ class Relay(Generic[T]):
         self.task = None
 
     async def end(self) -> None:
-        """Cancel work that stands still, and wait until it has cleaned up."""
-        if not (self.is_running or self._ended):
+        """Cancel work that stands still, or goes on by itself, and wait until it has cleaned up."""
+        if (task := self.task) is not None:
+            # Not the task, which may not have begun: what it runs would be left standing.
+            self.cancel()
+            await asyncio.wait((task,))
+        elif not (self.is_running or self._ended):
             self._error = asyncio.CancelledError()
             with contextlib.suppress(asyncio.CancelledError, Exception):  # it is told of in the work
                 await self

@@ -92,12 +92,7 @@ class StreamJourney(Journey):
     async def _end(self) -> None:
         """End the upstream call: nobody reads it any more."""
         self.ended(CallCancelled("nobody reads the stream any more"))
-        task = self.relay.task
-        if task is None:
-            await self.relay.end()
-        else:
-            task.cancel()
-            await asyncio.wait((task,))
+        await self.relay.end()
 
 
 class _MemberFold(AnswerFold):

@@ -77,7 +77,7 @@ class SharedFlightsLayer:
             raise
         if reply.outcome is not None and isinstance(reply.outcome.error, Exception):
             lead.failed(failure(reply.outcome.error))
-            return failing(reply.outcome.value, reply.outcome.error).like(reply)
+            return failing(reply.partial(), reply.outcome.error).like(reply)
         lead.landed(whole_part(reply.partial()))
         return reply
 
