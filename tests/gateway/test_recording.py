@@ -21,6 +21,7 @@ from gatewright.errors import (
     RateLimited,
     RecordsUnavailable,
     StreamInterrupted,
+    ValidationFailed,
 )
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.reply import Reply
@@ -187,6 +188,18 @@ async def test_every_kind_of_call_is_told_apart(make: Make, tmp_path: Path) -> N
         await gateway.embed_async("hello")
         kinds = [kind(record) for record in in_journal(tmp_path)]
     assert kinds == ["function_calling", "embedding"]
+
+
+@pytest.mark.parametrize("level", ["moderate", "lenient"])
+async def test_what_is_kept_of_a_text_is_redacted_by_the_guards(make: Make, tmp_path: Path, level: str) -> None:
+    async with make(record_content=True, enable_validation=True, validation_level=level) as gateway:
+        with contextlib.suppress(ValidationFailed):  # the provider says it again
+            await gateway.generate_async("mail jane.doe@firm.com, with key AKIAIOSFODNN7EXAMPLQ")
+        (record,) = in_journal(tmp_path)
+    assert record.request is not None
+    assert "jane" not in record.request
+    assert "AKIA" not in record.request
+    assert "<EMAIL_1>" in record.request
 
 
 @pytest.mark.parametrize(

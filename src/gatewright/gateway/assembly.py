@@ -39,8 +39,8 @@ __all__ = ["Assembly"]
 class Assembly:
     """The layers of one configuration, put together.
 
-    Call stack: recording → deadline → cache → deduplication → rate limits → batching → splitting of embeddings →
-    routing.
+    Call stack: recording → deadline → input guards → cache → deduplication → rate limits → batching → output guards →
+    splitting of embeddings → routing.
     Attempt stack: circuit breaker → the deployment's limits → the provider.
     """
 
@@ -61,8 +61,10 @@ class Assembly:
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
         self._asked: dict[str, Asked] = {}
-        self.recording = Recording(config, clock=clock, events=events, asked_of=self._asked_of)
         self.guarding = Guarding(config, clock=clock, events=events)
+        self.recording = Recording(
+            config, clock=clock, events=events, asked_of=self._asked_of, redact=self.guarding.redact
+        )
         self.caching = Caching(
             config, clock=clock, events=events, table=lambda: self.table, policy=self.guarding.version
         )

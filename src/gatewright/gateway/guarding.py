@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatewright.clock import Clock
-from gatewright.errors import ConfigurationError
+from gatewright.errors import ConfigurationError, redact
 from gatewright.gateway.config import GatewayConfig
 from gatewright.layers.validation.config import ValidationConfig
 from gatewright.pipeline.call import Call
@@ -14,6 +14,7 @@ from gatewright.pipeline.layer import Layer
 
 if TYPE_CHECKING:
     from gatewright.layers.validation.manager import ValidationManager
+    from gatewright.layers.validation.panel import Panel
 
 __all__ = ["Guarding"]
 
@@ -26,6 +27,7 @@ class Guarding:
         self._clock = clock
         self._repair = (config.validation or ValidationConfig()).repair
         self.manager: ValidationManager | None = None
+        self._redactor: tuple[str, Panel] | None = None
         enabled = config.enable_validation
         if config.validation is not None if enabled is None else enabled:
             from gatewright.layers.validation.manager import ValidationManager
@@ -35,6 +37,20 @@ class Guarding:
     def version(self, call: Call) -> str:
         """Give the version of the guards that a call's answer passes: answers are kept apart by it."""
         return "" if self.manager is None else self.manager.policy_version
+
+    def redact(self, text: str) -> str:
+        """Give a text as it may be kept: without keys, nor what the default guardrail finds where guards are on."""
+        text = redact(text)
+        if self.manager is None:
+            return text
+        from gatewright.layers.validation.levels import ValidationLevel
+        from gatewright.layers.validation.redaction import Placeholders
+
+        # What may be said at a lenient level need not be kept.
+        version = self.manager.policy_version
+        if self._redactor is None or self._redactor[0] != version:
+            self._redactor = (version, self.manager.get_guardrail(level=ValidationLevel.MODERATE).panel)
+        return self._redactor[1].scan(text, "", Placeholders())[0]
 
     def input_layers(self) -> list[Layer]:
         """Give the layer that judges what is asked, which stands outside of the cache."""

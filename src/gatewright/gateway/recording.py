@@ -25,7 +25,13 @@ class Recording:
     """Records a gateway's operations, where that is on; several gateways of one data directory share its records."""
 
     def __init__(
-        self, config: GatewayConfig, *, clock: Clock, events: Events, asked_of: Callable[[str], Asked]
+        self,
+        config: GatewayConfig,
+        *,
+        clock: Clock,
+        events: Events,
+        asked_of: Callable[[str], Asked],
+        redact: Callable[[str], str],
     ) -> None:
         self.records: Records | None = None
         self._recorder: Recorder | None = None
@@ -39,7 +45,9 @@ class Recording:
         # A gateway that is dropped without being closed lets go as well, without waiting for anything.
         self._released = weakref.finalize(self, records.release)
         self._released.atexit = False
-        self._recorder = Recorder(records.journal.append, clock=clock, asked_of=asked_of, content=config.record_content)
+        self._recorder = Recorder(
+            records.journal.append, clock=clock, asked_of=asked_of, content=config.record_content, redact=redact
+        )
         events.subscribe(self._recorder, *Recorder.KINDS)
 
     def layers(self) -> list[Layer]:

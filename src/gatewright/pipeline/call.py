@@ -23,7 +23,7 @@ def new_id() -> str:
     return f"req_{int(time()):08x}" + hexlify(os.urandom(8)).decode()
 
 
-class CacheWishes(msgspec.Struct, frozen=True, kw_only=True):
+class CacheWishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one call wants of the response cache: `no_cache` reads nothing, `no_store` keeps nothing.
 
     `namespace` keeps its answers apart, `ttl` is seconds, `max_age` the seconds that an answer may be old at most.
@@ -36,7 +36,7 @@ class CacheWishes(msgspec.Struct, frozen=True, kw_only=True):
     max_age: float | None = None
 
 
-class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one call wants otherwise than the configuration has it; None is "as configured"."""
 
     max_retries: int | None = None
@@ -51,7 +51,7 @@ AS_CONFIGURED = CallOptions()
 """Nothing otherwise."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Frozen; layers derive a new one by `replace`. `started_at` and `deadline` are monotonic seconds.
 
     `fingerprint` says what is asked, where a layer has worked that out already: whoever needs it has no need to again.

@@ -7,7 +7,7 @@ import msgspec
 __all__ = ["ANONYMOUS", "Caller"]
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who is behind a call; whatever is stored for a tenant is stored under `scoped(...)`.
 
     `agent_id` names the agent that asks, so that reports can tell its operations from others.

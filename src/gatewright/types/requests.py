@@ -13,7 +13,7 @@ Message = dict[str, Any]
 """A chat message in the OpenAI form: `role`, `content` (text or a list of parts), `tool_calls`, `tool_call_id` …"""
 
 
-class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request for text.
 
     `params` are the caller's parameters by their OpenAI names, and the provider's own beside them. `style`
@@ -27,7 +27,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | list[str] | list[int] | list[list[int]] | None = None
 
 
-class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
+class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request for one vector for each of `inputs`, in their order; an input is a text or a list of token ids."""
 
     model: str

@@ -1,4 +1,8 @@
-"""What is answered inside the pipeline: whole answers, and the chunks that add up to them."""
+"""What is answered inside the pipeline: whole answers, and the chunks that add up to them.
+
+They are plain data that nothing in them refers back to, so Python's collector of cycles need not look at them
+(`gc=False`); thousands of them are there at once.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ class Dumpable(Protocol):
         ...
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A call of a tool that the model asks for; `arguments` is the JSON text that it wrote."""
 
     id: str
@@ -41,7 +45,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of the tool call number `index`; `arguments` parts are to be joined, the others come once."""
 
     index: int
@@ -50,7 +54,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str = ""
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class Choice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One of the `n` answers."""
 
     index: int = 0
@@ -67,7 +71,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What guardrails found in it and let through, redacted or not."""
 
 
-class Answer(msgspec.Struct, kw_only=True):
+class Answer(msgspec.Struct, kw_only=True, gc=False):
     """A whole answer: its choices, and where they came from.
 
     `raw` is the provider's JSON as bytes, or litellm's own answer: decoded when asked for only. `saved_usd` is what one
@@ -87,7 +91,7 @@ class Answer(msgspec.Struct, kw_only=True):
     raw: bytes | dict[str, Any] | Dumpable | None = None
 
 
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of an answer: the new text of the choice `index`, and whatever else came with it.
 
     `usage` comes at most once, usually in the last chunk. `raw` is the provider's event, undecoded.
@@ -111,7 +115,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes | dict[str, Any] | None = None
 
 
-class Embeddings(msgspec.Struct, kw_only=True):
+class Embeddings(msgspec.Struct, kw_only=True, gc=False):
     """Vectors of unit length, one for each input, in the inputs' order."""
 
     vectors: Sequence[Sequence[float]]

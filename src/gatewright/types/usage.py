@@ -15,7 +15,7 @@ from gatewright.types.off_peak import OffPeakHours
 __all__ = ["NO_USAGE", "OffPeak", "Price", "Usage", "UsageDetails", "cost_of"]
 
 
-class UsageDetails(msgspec.Struct, frozen=True, kw_only=True):
+class UsageDetails(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What only some models count: tokens of sound and pictures, and what is sold by the piece or the second.
 
     The tokens are part of the prompt's or the completion's; `cached_audio_tokens` is part of both the cached tokens
@@ -39,7 +39,7 @@ class UsageDetails(msgspec.Struct, frozen=True, kw_only=True):
         return UsageDetails(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Token counts of one call; `source` says whether the provider reported them or they were counted here.
 
     `prompt_tokens` includes `cached_tokens` (read from the provider's cache) and `cache_write_tokens`, of which

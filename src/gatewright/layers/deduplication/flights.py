@@ -23,7 +23,7 @@ class Flights:
         self,
         window: float = 2.0,
         *,
-        max_landed: int = 10_000,
+        max_landed: int = 2_000,
         max_landed_chunks: int = 200_000,
         max_chunks: int = 20_000,
     ) -> None:
