@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
 from gatewright.pipeline.call import Call, CallOptions, new_id
@@ -36,3 +39,19 @@ def test_the_request_by_its_kind() -> None:
         _ = embedding.generation
     with pytest.raises(AssertionError):
         _ = CALL.embedding
+
+
+def test_ids_are_nobody_elses_not_even_a_forked_childs() -> None:
+    ids = {new_id() for _ in range(5000)}
+    assert len(ids) == 5000
+    assert all(re.fullmatch(r"req_[0-9a-f]{24}", one) for one in ids)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, new_id()[12:].encode())
+        os._exit(0)
+    mine = {new_id()[12:] for _ in range(300)}
+    assert os.read(read, 100).decode() not in mine
+    os.waitpid(child, 0)
+    os.close(read)
+    os.close(write)

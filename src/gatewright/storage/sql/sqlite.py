@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
@@ -34,9 +35,10 @@ _AT_ONCE = 500  # parameters of one statement
 Key = tuple[int, int]
 
 
-def _insert(table: str, columns: Sequence[str]) -> str:
+def _insert(table: str, columns: Sequence[str], rows: int = 1) -> str:
     quoted = ", ".join(f'"{column}"' for column in columns)
-    return f"INSERT OR IGNORE INTO {table} ({quoted}) VALUES ({', '.join('?' * len(columns))})"
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT OR IGNORE INTO {table} ({quoted}) VALUES {', '.join([row] * rows)}"
 
 
 # A value that is bound costs a quarter of a microsecond, NULL or not, and most operations have none of these.
@@ -59,6 +61,10 @@ _rare = itemgetter(*map(COLUMNS["operations"].index, _RARE))
 _usual = itemgetter(*map(COLUMNS["operations"].index, _USUAL))
 _NO_RARE = (None,) * len(_RARE)
 _INSERT_USUAL = _insert("operations", _USUAL)
+# With each statement that runs, the writer's thread lets go of the interpreter, and has to get it back from the calls:
+# many rows a statement disturb them less.
+_TOGETHER = 100
+_INSERT_TOGETHER = _insert("operations", _USUAL, _TOGETHER)
 _INSERT = {table: _insert(table, columns) for table, columns in COLUMNS.items()}
 
 
@@ -157,11 +163,19 @@ class SqliteBackend:
             return
         usual = [_usual(row) for row in rows if _rare(row) == _NO_RARE]
         others = [row for row in rows if _rare(row) != _NO_RARE] if len(usual) < len(rows) else []
-        inserted = self._db.executemany(_INSERT_USUAL, usual).rowcount
+        inserted = self._insert_usual(usual)
         if others:
             inserted += self._db.executemany(_INSERT[table], others).rowcount
         if inserted != len(rows):
             raise Duplicate
+
+    def _insert_usual(self, rows: Sequence[Row]) -> int:
+        together = len(rows) - len(rows) % _TOGETHER
+        inserted = 0
+        for start in range(0, together, _TOGETHER):
+            values = list(chain.from_iterable(rows[start : start + _TOGETHER]))
+            inserted += self._db.execute(_INSERT_TOGETHER, values).rowcount
+        return inserted + self._db.executemany(_INSERT_USUAL, rows[together:]).rowcount
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, tuple[bytes | None, bytes | None]]:
         """Look them up."""
