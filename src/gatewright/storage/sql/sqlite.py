@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -58,14 +59,24 @@ _RARE = [
 ]
 _USUAL = [column for column in COLUMNS["operations"] if column not in _RARE]
 _rare = itemgetter(*map(COLUMNS["operations"].index, _RARE))
-_usual = itemgetter(*map(COLUMNS["operations"].index, _USUAL))
 _NO_RARE = (None,) * len(_RARE)
-_INSERT_USUAL = _insert("operations", _USUAL)
 # With each statement that runs, the writer's thread lets go of the interpreter, and has to get it back from the calls:
 # many rows a statement disturb them less.
 _TOGETHER = 100
-_INSERT_TOGETHER = _insert("operations", _USUAL, _TOGETHER)
 _INSERT = {table: _insert(table, columns) for table, columns in COLUMNS.items()}
+
+
+class _Shape:
+    """How operations are inserted that have the same ones of the rare values, by their places in `_RARE`."""
+
+    def __init__(self, rare: Sequence[int] = ()) -> None:
+        columns = [*_USUAL, *(_RARE[place] for place in rare)]
+        self.values = itemgetter(*map(COLUMNS["operations"].index, columns))
+        self.one = _insert("operations", columns)
+        self.together = _insert("operations", columns, _TOGETHER)
+
+
+_shape = lru_cache(maxsize=64)(_Shape)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -161,21 +172,23 @@ class SqliteBackend:
         if table != "operations":
             self._db.executemany(_INSERT[table], rows)
             return
-        usual = [_usual(row) for row in rows if _rare(row) == _NO_RARE]
-        others = [row for row in rows if _rare(row) != _NO_RARE] if len(usual) < len(rows) else []
-        inserted = self._insert_usual(usual)
-        if others:
-            inserted += self._db.executemany(_INSERT[table], others).rowcount
+        alike: dict[tuple[int, ...], list[Row]] = {}
+        for row in rows:
+            rare = _rare(row)
+            there = () if rare == _NO_RARE else tuple([place for place, one in enumerate(rare) if one is not None])
+            alike.setdefault(there, []).append(row)
+        inserted = sum(self._insert_alike(_shape(there), some) for there, some in alike.items())
         if inserted != len(rows):
             raise Duplicate
 
-    def _insert_usual(self, rows: Sequence[Row]) -> int:
+    def _insert_alike(self, shape: _Shape, rows: Sequence[Row]) -> int:
+        values = [shape.values(row) for row in rows]
         together = len(rows) - len(rows) % _TOGETHER
         inserted = 0
         for start in range(0, together, _TOGETHER):
-            values = list(chain.from_iterable(rows[start : start + _TOGETHER]))
-            inserted += self._db.execute(_INSERT_TOGETHER, values).rowcount
-        return inserted + self._db.executemany(_INSERT_USUAL, rows[together:]).rowcount
+            some = list(chain.from_iterable(values[start : start + _TOGETHER]))
+            inserted += self._db.execute(shape.together, some).rowcount
+        return inserted + self._db.executemany(shape.one, values[together:]).rowcount
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, tuple[bytes | None, bytes | None]]:
         """Look them up."""
