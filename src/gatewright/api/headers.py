@@ -17,6 +17,8 @@ EVENT_STREAM: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would collect the events
 ]
+MOST_WARNED = 2000
+"""Characters of a header of warnings: clients and proxies take a few thousand bytes of headers."""
 _PLAIN = "/:#@+,;=!*()[]{}<>?&$' ~|^"
 
 
@@ -45,9 +47,11 @@ def cache_headers(status: CacheStatus | None, age: float | None) -> Headers:
 
 
 def answer_headers(response: GenerateResponse | EmbedResponse) -> Headers:
-    """Say the same of a whole answer, and what it cost in US dollars where that is known."""
+    """Say the same of a whole answer, what it cost in US dollars where that is known, and what guards warn of."""
     headers = source_headers(response.request_id, response.provider, response.deployment_id, response.attempts)
     headers += cache_headers(response.cache_status, response.cache_age)
     if response.cost_usd is not None:
         headers.append(header("x-gatewright-cost-usd", f"{response.cost_usd:.10f}".rstrip("0").rstrip(".") or "0"))
+    if response.warnings:
+        headers.append(header("x-gatewright-warnings", "; ".join(response.warnings)[:MOST_WARNED]))
     return headers
