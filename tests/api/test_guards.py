@@ -25,7 +25,10 @@ async def test_a_blocked_answer_is_an_error_that_never_says_what_was_found(
     provider.extend(LEAK)
     async with serving(enable_validation=True) as http:
         status, headers, body = await ask(http)
+        async with http.get("/health") as response:
+            (counted,) = (await response.json())["guards"][:1]
     assert (status, headers["x-gatewright-error"]) == (422, "validation_failed")
+    assert (counted["side"], counted["count"]) == ("output", 1)
     assert "secrets." in body["error"]["message"]
     assert "AKIA" not in str(body)
 

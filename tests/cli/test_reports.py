@@ -140,7 +140,7 @@ def test_json_lines_and_csv_have_the_same_rows(run: Run) -> None:
     first = lines[0]
     assert (first["cost_usd"], first["guards"]) == (
         Decimal("0.001500000001"),
-        [["g", "pii", "high", "redact", "input"]],
+        [["g", "pii", "high", "redact", "input", "", None]],
     )
     assert {row["cost_usd"] for row in rows} == {"0.001500000001", "", "0"}
     assert next(line for line in lines if line["tags"])["tags"] == ["a", "b"]

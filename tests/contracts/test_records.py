@@ -90,7 +90,7 @@ def test_every_field_is_stored(store: RecordStore, database: Database) -> None:
         retries=1,
         fallbacks=2,
         error="ProviderTimeout",
-        guards=(GuardVerdict("pii", "email", "high", "redact", "output"),),
+        guards=(GuardVerdict("pii", "email", "high", "redact", "output", "choices[0].text", 7),),
         attempts=(AttemptRecord("chat#0", "openai", 5, 700_000), AttemptRecord("b#0", "own", 9, 8, "RateLimited")),
         request="ask\0ed",
         answer="answered",
@@ -112,7 +112,7 @@ def test_every_field_is_stored(store: RecordStore, database: Database) -> None:
     assert (bytes(row["id"]), row["user"], row["session"]) == (one.id, "user", "s-1")
     assert (row["streamed"], row["estimated"], row["cache"], row["saved"]) == (1, 1, None, None)
     assert names[row["tags"]] == '["a","b"]'
-    assert row["guards"] == '[["pii","email","high","redact","output"]]'
+    assert row["guards"] == '[["pii","email","high","redact","output","choices[0].text",7]]'
     got = [(names[a["deployment"]], names[a["provider"]], a["began"], a["lasted"]) for a in attempts]
     assert got == [("chat#0", "openai", 5, 700_000), ("b#0", "own", 9, 8)]
     assert (attempts[0]["error"], names[attempts[1]["error"]]) == (None, "RateLimited")

@@ -33,6 +33,8 @@ async def test_of_a_blocked_answer(gateway: LiteLLMGateway) -> None:
         with pytest.raises(ValidationFailed):
             await gateway.generate_async("hello", model="leaky", tenant_id="acme")
         metrics = await _metrics(gateway)
+        (counted,) = (await gateway.get_health())["guards"]
+    assert (counted["guardrail"], counted["action"], counted["count"]) == ("default", "block", 1)
     assert (metrics["total_operations"], metrics["failed_operations"]) == (1, 1)
     assert metrics["total_tokens"] > 0
     assert metrics["total_cost_usd"] > 0

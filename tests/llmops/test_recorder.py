@@ -141,8 +141,10 @@ def test_a_stream_that_went_on_elsewhere_has_both_attempts() -> None:
 
 def test_what_guards_found_is_kept_without_the_text() -> None:
     told = Told()
-    told.tell(GuardTripped, guardrail="pii", rule="email", severity="high", action="redact", side="output", place="x")
-    assert told.settled().guards == (GuardVerdict("pii", "email", "high", "redact", "output"),)
+    told.tell(
+        GuardTripped, guardrail="pii", rule="email", severity="high", action="redact", side="output", place="x", sent=7
+    )
+    assert told.settled().guards == (GuardVerdict("pii", "email", "high", "redact", "output", "x", 7),)
 
 
 def test_a_stale_answer_says_so() -> None:

@@ -9,12 +9,13 @@ from gatewright.errors import ConfigurationError, redact
 from gatewright.gateway.config import GatewayConfig
 from gatewright.layers.validation.config import ValidationConfig
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.events import Events
+from gatewright.pipeline.events import Events, GuardTripped
 from gatewright.pipeline.layer import Layer
 
 if TYPE_CHECKING:
     from gatewright.layers.validation.manager import ValidationManager
     from gatewright.layers.validation.panel import Panel
+    from gatewright.layers.validation.tally import GuardTally
 
 __all__ = ["Guarding"]
 
@@ -27,12 +28,16 @@ class Guarding:
         self._clock = clock
         self._repair = (config.validation or ValidationConfig()).repair
         self.manager: ValidationManager | None = None
+        self.tally: GuardTally | None = None
         self._redactor: tuple[str, Panel] | None = None
         enabled = config.enable_validation
         if config.validation is not None if enabled is None else enabled:
             from gatewright.layers.validation.manager import ValidationManager
+            from gatewright.layers.validation.tally import GuardTally
 
             self.manager = ValidationManager(config.validation, level=config.validation_level)
+            self.tally = GuardTally()
+            events.subscribe(self.tally, GuardTripped)
 
     def version(self, call: Call) -> str:
         """Give the version of the guards that a call's answer passes: answers are kept apart by it."""

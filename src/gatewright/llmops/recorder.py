@@ -163,7 +163,9 @@ class Recorder:
 
     def _tripped(self, event: GuardTripped) -> None:
         if (account := self._calls.get(event.call_id)) is not None:
-            verdict = GuardVerdict(event.guardrail, event.rule, event.severity, event.action, event.side)
+            verdict = GuardVerdict(
+                event.guardrail, event.rule, event.severity, event.action, event.side, event.place, event.sent
+            )
             account.eventful, account.guards = True, (*account.guards, verdict)
 
     def _settled(self, event: CallSettled) -> None:

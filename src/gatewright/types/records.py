@@ -18,13 +18,15 @@ class AttemptRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class GuardVerdict(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a guard found, and what was done about it."""
+    """What a guard found and where, and what was done about it; `sent` is how much of a stream had gone out."""
 
     guardrail: str
     rule: str
     severity: str
     action: str
     side: str
+    place: str = ""
+    sent: int | None = None  # characters
 
 
 class OperationRecord(msgspec.Struct, array_like=True, tag_field="kind", tag=1, gc=False):
