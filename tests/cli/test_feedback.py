@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def said(tmp_path: Path) -> dict[str, str]:
-    """Some feedback, and the environment in which the command finds it."""
+    """Some feedback, each of another millisecond, and the environment in which the command finds it."""
     with FeedbackLoop(data_dir=tmp_path / "data") as loop:
         loop.record_feedback("How?", "So.", "correction", "Not so.", "acme")
+        time.sleep(0.002)
         loop.record_feedback("How?", "So.", "rating", tenant_id="acme", rating=4)
+        time.sleep(0.002)
         loop.record_feedback("Why?", "Because.", "error", "Nothing\nworks", "globex")
     return {"GATEWRIGHT_DATA_DIR": str(tmp_path / "data")}
 

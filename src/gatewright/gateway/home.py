@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from gatewright.errors import BlockingCallRefused, GatewayClosed
-from gatewright.gateway.home_thread import HomeThread
+from gatewright.gateway.home_thread import HomeThread, wait_for_released
 from gatewright.gateway.submission import LoopEnded, Submission, begin_exit
 
 __all__ = ["HomeLoop", "Resources"]
@@ -283,6 +283,7 @@ def _at_exit() -> None:
     begin_exit()
     for home in list(_homes):
         home.exit()
+    wait_for_released(EXIT_SECONDS)
 
 
 def _in_child() -> None:

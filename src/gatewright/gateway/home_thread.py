@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gatewright.pipeline.settling import keep_settling
 
-__all__ = ["HomeThread"]
+__all__ = ["HomeThread", "wait_for_released"]
 
 LAST_SECONDS = 1.0
 """How long tasks that are cancelled at the end may take."""
@@ -30,7 +30,9 @@ class HomeThread:
         self._thread = threading.Thread(target=_live, args=(self.loop, started), name="gatewright-home", daemon=True)
         self._thread.start()
         started.wait()
-        self._finalizer: weakref.finalize[..., Any] = weakref.finalize(owner, _release, self.loop, resources)
+        self._finalizer: weakref.finalize[..., Any] = weakref.finalize(
+            owner, _release, self.loop, resources, self._thread
+        )
         self._finalizer.atexit = False
 
     def stop(self, timeout: float | None = None) -> None:
@@ -70,12 +72,25 @@ def _live(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
         loop.close()
 
 
-def _release(loop: asyncio.AbstractEventLoop, resources: _Closeable) -> None:
+_released: set[threading.Thread] = set()
+"""The threads of gateways that were collected, which close what was theirs."""
+
+
+def wait_for_released(seconds: float) -> None:
+    """Let the threads of collected gateways end, for so long at most each: the process is about to."""
+    for thread in list(_released):
+        thread.join(seconds)
+
+
+def _release(loop: asyncio.AbstractEventLoop, resources: _Closeable, thread: threading.Thread) -> None:
+    _released.add(thread)
+
     async def close() -> None:
         try:
             await resources.aclose()
         finally:
             loop.stop()
+            _released.discard(thread)
 
     def start() -> None:
         # The coroutine is made on the loop: where that is closed none is left unawaited.

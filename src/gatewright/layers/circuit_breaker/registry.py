@@ -119,9 +119,10 @@ class CircuitBreakers:
             guard.breaker.reset(self._clock.now())
 
     def status(self) -> list[CircuitBreakerStatus]:
-        """Describe every breaker, by deployment."""
+        """Describe every breaker that is on, by deployment."""
         now = self._clock.now()
-        return [status_of(guard, now) for guard in sorted(self._guards.values(), key=lambda one: one.deployment_id)]
+        known = sorted(self._guards.values(), key=lambda one: one.deployment_id)
+        return [status_of(guard, now) for guard in known if self.watch(guard.provider)]
 
     def providers(self) -> dict[str, ProviderBreakers]:
         """Describe them rolled up, by provider."""
