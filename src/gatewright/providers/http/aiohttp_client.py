@@ -76,7 +76,7 @@ class AiohttpClient:
         return target
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = self._connector = aiohttp.TCPConnector(
             limit=self._max_connections,
             keepalive_timeout=KEEPALIVE_SECONDS,
             ssl=ssl_context(self._ca_file) or True,
@@ -105,6 +105,9 @@ class AiohttpClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+            # At the end of the process the finalizer may have come first, and taken the session apart.
+            if not self._connector.closed:
+                await self._connector.close()
             self._finalizer()
 
     def abandon(self) -> None:
