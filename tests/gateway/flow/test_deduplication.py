@@ -313,6 +313,19 @@ async def test_closing_ends_what_is_shared(gateway_of: Any, patient: Any, until_
     assert (patient.under_way, patient.cancelled) == (0, 1)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2)])
+async def test_all_who_share_may_be_cancelled_at_once(
+    gateway_of: Any, patient: Any, until_async: Any, order: tuple[int, ...]
+) -> None:
+    async with gateway_of(patient, **ON) as gateway:
+        calls = [asyncio.create_task(gateway.generate_async("x")) for _ in range(3)]
+        await until_async(lambda: patient.started == 1)
+        for place in order:
+            calls[place].cancel()
+        await asyncio.wait(calls)
+        assert (patient.under_way, patient.cancelled) == (0, 1)
+
+
 def test_an_answer_outlives_the_loop_on_which_it_came(gateway_of: Any, upstream: Any) -> None:
     gateway = gateway_of(upstream, **ON)
     for _ in range(2):

@@ -151,7 +151,8 @@ class WholeJourney(Journey):
         except BaseException as error:
             if not relay.is_running:  # otherwise it goes on without its leader
                 self.ended(error)
-            self._board.left(self, member)
+            if self._board.left(self, member):  # those for whom it was to go on were cancelled with its leader
+                await relay.end()
             raise
         self.attempts, self.cached = reply.attempts, reply.cached
         if reply.outcome is not None and isinstance(reply.outcome.error, Exception):
