@@ -176,6 +176,7 @@ def test_ctrl_c_in_a_blocking_call_cancels_it(gateway_of: Any, patient: Any, unt
 
     def interrupt() -> None:
         until(lambda: patient.started)
+        time.sleep(0.05)  # until the main thread waits: an interrupt in the middle of its asking is another matter
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     with gateway_of(patient) as gateway:
