@@ -10,7 +10,7 @@ from gatewright import errors
 from gatewright.errors import ConfigurationError
 from gatewright.health import HealthConfig, HealthMonitor
 from gatewright.health import monitor as monitors
-from gatewright.pipeline.events import AttemptEnded, CallStarted, StreamEnded
+from gatewright.pipeline.events import AttemptEnded, CallStarted, Events, StreamEnded
 from gatewright.testing import FakeClock
 from gatewright.types.deployment import Deployment
 
@@ -34,10 +34,12 @@ class Watched:
         self.monitor = HealthMonitor(
             config, clock=self.clock, deployments=lambda: deployments, breakers=lambda: self.breakers, **settings
         )
+        self.events = Events()
+        self.monitor.listen(self.events)
 
     def attempts(self, deployment, good=0, error=None, bad=0, seconds=0.1):
         for number in range(good + bad):
-            self.monitor(
+            self.events.emit(
                 AttemptEnded(
                     call_id="c",
                     deployment_id=deployment.id,
@@ -49,8 +51,8 @@ class Watched:
 
     def stream(self, deployment, state, error=None):
         common = {"call_id": "c", "deployment_id": deployment.id, "provider": deployment.provider}
-        self.monitor(AttemptEnded(**common, seconds=0.1, streamed=True))
-        self.monitor(StreamEnded(**common, seconds=2.0, state=state, error=error))
+        self.events.emit(AttemptEnded(**common, seconds=0.1, streamed=True))
+        self.events.emit(StreamEnded(**common, seconds=2.0, state=state, error=error))
 
     async def provider(self, name="acme"):
         return (await self.monitor.report())["provider_health"][name]
@@ -206,7 +208,7 @@ async def test_deployments_made_on_demand_do_not_fill_the_memory(monkeypatch):
 
 async def test_other_events_are_none_of_its_business():
     watched = Watched()
-    watched.monitor(CallStarted(call_id="c", call=None))
+    watched.events.emit(CallStarted(call_id="c", call=None))
     assert (await watched.monitor.report())["provider_health"] == {}
 
 

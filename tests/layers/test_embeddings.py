@@ -99,10 +99,10 @@ async def test_a_cancelled_call_cancels_its_parts():
     assert provider.cancelled > 0
 
 
-async def test_other_calls_go_through_untouched():
+async def test_it_is_not_in_the_way_of_other_calls():
     scripted = ScriptedProvider(["x"])
     asked = Call(request=GenerateRequest(model="g"), id="req_1", started_at=0.0)
-    await stack([EmbeddingsLayer(lambda _: 1, 1)], scripted)(asked)
+    await stack([EmbeddingsLayer(lambda _: 1, 1)], scripted, GenerateRequest)(asked)
     assert scripted.calls == [asked]
 
 

@@ -25,7 +25,7 @@ from gatewright.errors import (
     RateLimited,
 )
 from gatewright.layers.routing.group import Group
-from gatewright.layers.routing.plan import Fallbacks, Plan, Step
+from gatewright.layers.routing.plan import Fallbacks, Plan, Rules, Step
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.types.deployment import Deployment
@@ -107,15 +107,14 @@ class World:
 
     def follow(self, name: str, errors: list[GatewayError | None], deadline: float | None) -> Trial:
         """Follow a plan; `errors` are what the attempts end in, None a reply, and so is the end of the list."""
-        plan = Plan(
-            name,
+        rules = Rules(
             find=self.table.find,
             fallbacks=self.fallbacks,
             config=self.config,
             budget_of=self.budget_of,
             rng=self.rng,
-            deadline=None if deadline is None else self.now + deadline,
         )
+        plan = Plan.of(name, rules, None if deadline is None else self.now + deadline)
         trial = Trial([], [], None, [])
         self.calls[name] += 1
         try:

@@ -31,6 +31,7 @@ from gatewright.pipeline.layer import Handler, Layer, stack
 from gatewright.providers.http.base import Timeouts
 from gatewright.providers.lanes import Lanes, ProviderFactory
 from gatewright.types.deployment import Deployment
+from gatewright.types.requests import EmbedRequest, GenerateRequest
 from gatewright.types.usage import Price
 
 __all__ = ["Assembly"]
@@ -106,23 +107,22 @@ class Assembly:
     def put_together(self) -> None:
         """Make the stacks, anew where a part was switched on while the gateway lives."""
         self._attempts.clear()
-        self.handle = stack(
-            [
-                *self._outer,
-                *self.guarding.input_layers(),
-                *self.caching.layers(),
-                *self.flow.call_layers(),
-                *self.guarding.output_layers(),
-                *self._inner,
-            ],
-            self._router,
-        )
+        layers = [
+            *self._outer,
+            *self.guarding.input_layers(),
+            *self.caching.layers(),
+            *self.flow.call_layers(),
+            *self.guarding.output_layers(),
+            *self._inner,
+        ]
+        router = self._router.__call__
+        self.handle = _by_kind(stack(layers, router, GenerateRequest), stack(layers, router, EmbedRequest))
         for watch in (self._checks, self.flow.sharing):
             if watch is not None:
                 self.handle = _started(watch.start, self.handle)
         for group in self.table.groups():
             for state in group.states:
-                state.gate = self.flow.gate_of(state.deployment)
+                state.gate, state.handler = self.flow.gate_of(state.deployment), None
 
     def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> None:
         """Set, change or remove a limit; the first one puts the layer in its place."""
@@ -140,7 +140,7 @@ class Assembly:
         if handler is None:
             layers = self.flow.attempt_layers(deployment)
             # The provider is found anew each time: closing lets go of it.
-            handler = stack(layers, lambda call, /: self.lanes.provider(deployment)(call))
+            handler = stack(layers, lambda call, /: self.lanes.provider(deployment).__call__(call))
             self._attempts[deployment.id] = handler
             self._asked[deployment.id] = (self.lanes.lane(deployment), _price_source(deployment.price))
         return handler
@@ -189,6 +189,15 @@ class Assembly:
     def embed_limit(self, model: str) -> int:
         """Give how many inputs one request to any deployment of `model` may have."""
         return min(self.lanes.embed_limit(state.deployment) for state in self.table.find(model).states)
+
+
+def _by_kind(texts: Handler, vectors: Handler) -> Handler:
+    """Answer each kind of request by the layers that have to do with it."""
+
+    def handle(call: Call, /) -> Any:
+        return vectors(call) if call.request.__class__ is EmbedRequest else texts(call)
+
+    return handle
 
 
 def _started(start: Callable[[], None], handler: Handler) -> Handler:

@@ -22,7 +22,7 @@ from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.state import DeploymentGate
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.events import AttemptEnded, BreakerChanged, Events, StreamEnded
+from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Layer
 from gatewright.types.deployment import Deployment
 
@@ -74,7 +74,7 @@ class Flow:
             queues=self.queues,
             stores={**({"redis": self.sharing.check} if self.sharing is not None else {}), **stores},
         )
-        events.subscribe(self.health, AttemptEnded, StreamEnded, BreakerChanged)
+        self.health.listen(events)
         self._configure(config)
 
     def _configure(self, config: GatewayConfig) -> None:

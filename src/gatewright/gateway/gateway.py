@@ -28,7 +28,7 @@ from gatewright.providers.lanes import ProviderFactory
 from gatewright.types.deployment import Deployment
 from gatewright.types.requests import Message
 from gatewright.types.responses import EmbedResponse, GenerateResponse
-from gatewright.types.results import Answer, Chunk, Embeddings
+from gatewright.types.results import Answer, Choice, Chunk, Embeddings
 from gatewright.types.schemas import parse
 
 __all__ = ["LiteLLMGateway"]
@@ -170,30 +170,53 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
     async def _answer(self, call: Call) -> tuple[Reply[Any, Any], Any]:
         """Have a call answered, whole."""
         reply = await self._begin(call)
-        if reply.is_whole:  # nothing is waited for any more
+        if not reply.is_whole:
+            self._tell_when_settled(call, reply)
+            return reply, await self._read(call, reply)
+        try:
             return reply, await reply.value()
-        with self._under_way.call(call.id):
+        finally:
+            if self._events.hears_calls and reply.outcome is not None:
+                self._settled(call, reply.outcome)
+
+    async def _read(self, call: Call, reply: Reply[Any, Any]) -> Any:
+        under_way = self._under_way
+        task = under_way.enter()
+        try:
             async with reply:
-                return reply, await reply.value()
+                return await reply.value()
+        except BaseException as error:
+            why = under_way.why_left(task, error, call.id)
+            if why is error:
+                raise
+            raise why from None
+        finally:
+            under_way.leave(task)
 
     async def _begin(self, call: Call) -> Reply[Any, Any]:
         """Have a call answered up to the beginning of its reply, and tell of it."""
         self._home.check_here(call.id)
-        if not self._events.hears(CallStarted, CallSettled):
-            with self._under_way.call(call.id):
-                return await self._assembly.handle(call)
-        self._events.emit(CallStarted(call_id=call.id, call=call))
+        told = self._events.hears_calls
+        if told:
+            self._events.emit(CallStarted(call_id=call.id, call=call))
+        under_way = self._under_way
+        task = under_way.enter()
         try:
-            with self._under_way.call(call.id):
-                reply = await self._assembly.handle(call)
-        except Exception as error:
-            self._settled(call, Outcome("failed", None, error))
-            raise
-        except BaseException:
-            self._settled(call, Outcome("abandoned", None))
-            raise
-        reply.when_settled(lambda outcome: self._settled(call, outcome))
-        return reply
+            return await self._assembly.handle(call)
+        except BaseException as error:
+            why = under_way.why_left(task, error, call.id)
+            if told:
+                failed = isinstance(why, Exception)
+                self._settled(call, Outcome("failed", None, why) if failed else Outcome("abandoned", None))
+            if why is error:
+                raise
+            raise why from None
+        finally:
+            under_way.leave(task)
+
+    def _tell_when_settled(self, call: Call, reply: Reply[Any, Any]) -> None:
+        if self._events.hears_calls:
+            reply.when_settled(lambda outcome: self._settled(call, outcome))
 
     def _settled(self, call: Call, outcome: Outcome[Any]) -> None:
         seconds = self._clock.now() - call.started_at
@@ -209,6 +232,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
             deadline = None if call.deadline is None else now + call.deadline - call.started_at
             read_from = call.replace(started_at=now, deadline=deadline)
             reply = await self._begin(read_from)
+            self._tell_when_settled(read_from, reply)
             self._under_way.stream(reply, reader)
             return reply
 
@@ -240,7 +264,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
             id=answer.id,
             created=answer.created,
             system_fingerprint=answer.system_fingerprint,
-            warnings=[*reply.warnings, *(warning for choice in choices for warning in choice.warnings)],
+            warnings=_warnings(reply.warnings, choices),
             raw=answer.raw,
         )
 
@@ -294,6 +318,14 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
 
     def __repr__(self) -> str:
         return f"<LiteLLMGateway of {len(self.models())} models, {len(self.config.providers)} providers>"
+
+
+def _warnings(of_request: Sequence[str], choices: Sequence[Choice]) -> list[str]:
+    warnings = list(of_request)
+    for choice in choices:
+        if choice.warnings:
+            warnings += choice.warnings
+    return warnings
 
 
 def _parsed(call: Call, parse_as: type[BaseModel], reply: Reply[Any, Any], answer: Answer) -> BaseModel | None:

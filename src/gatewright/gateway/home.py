@@ -191,8 +191,8 @@ class HomeLoop:
 
     def check_here(self, call_id: str) -> None:
         """Raise `GatewayClosed`, or `LoopEnded` where the running loop is home no more, for a call that begins."""
-        self._check_open(call_id)
-        if self._refuses(asyncio.get_running_loop()):
+        if self.closed or self._ending or self.loop is not asyncio.get_running_loop():
+            self._check_open(call_id)
             raise LoopEnded(request_id=call_id)
 
     def _check_open(self, call_id: str | None = None) -> None:

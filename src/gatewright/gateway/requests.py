@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from types import NoneType
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -29,11 +30,9 @@ _CALLER = frozenset({"session", "tags", "key_id", "agent_id"})
 _OWN = _OPTIONS | _CALLER
 
 
-class MadeCall(NamedTuple):
-    """A call, and the class that its answer is to be read as."""
-
-    call: Call
-    parse_as: type[BaseModel] | None
+MadeCall = tuple[Call, type[BaseModel] | None]
+"""A call, and the class that its answer is to be read as."""
+_NOTHING_OWN: dict[str, Any] = {}
 
 
 class CallMaker:
@@ -41,7 +40,8 @@ class CallMaker:
 
     def __init__(self, config: GatewayConfig, clock: Clock) -> None:
         self._config = config
-        self._clock = clock
+        self._now = clock.now
+        self._timeout = config.timeout
         self._default_model = config.default_model or _usual(USUAL_MODELS, config)
         self._default_embedding = config.default_embedding_model or _usual(USUAL_EMBEDDINGS, config)
 
@@ -56,15 +56,15 @@ class CallMaker:
         stream: bool = False,
     ) -> MadeCall:
         """Make a call for text."""
-        own = self._own(params)
+        own = _NOTHING_OWN if _OWN.isdisjoint(params) else _taken_out(params)
         params.pop("stream", None)
-        parse_as = _parse_as(params)
+        parse_as = _parse_as(params) if "response_format" in params else None
         request = GenerateRequest(
             model=self._model(model, self._default_model, "default_model"),
             messages=messages_of(prompt, messages),
-            params={name: value for name, value in params.items() if value is not None},
+            params=_said(params),
         )
-        return MadeCall(self._call(request, tenant_id, own, params, stream=stream), parse_as)
+        return self._call(request, tenant_id, own, stream=stream), parse_as
 
     def completion(
         self, prompt: Any, model: str | None, tenant_id: str | None, params: dict[str, Any], *, stream: bool = False
@@ -72,33 +72,28 @@ class CallMaker:
         """Make a call of the legacy completions, whose prompt may be texts or token arrays."""
         if not isinstance(prompt, str | list) or not prompt:
             raise BadRequest("prompt: give a text, a list of texts, or tokens", param="prompt")
-        own = self._own(params)
+        own = _NOTHING_OWN if _OWN.isdisjoint(params) else _taken_out(params)
+        params.pop("stream", None)
         request = GenerateRequest(
             model=self._model(model, self._default_model, "default_model"),
             style="text",
             prompt=cast("str | list[str]", prompt),
-            params={name: value for name, value in params.items() if value is not None and name != "stream"},
+            params=_said(params),
         )
-        return self._call(request, tenant_id, own, params, stream=stream)
+        return self._call(request, tenant_id, own, stream=stream)
 
     def embedding(
         self, texts: str | Sequence[Any], model: str | None, tenant_id: str | None, params: dict[str, Any]
     ) -> Call:
         """Make a call for vectors; one text is a list of one."""
-        own = self._own(params)
+        own = _NOTHING_OWN if _OWN.isdisjoint(params) else _taken_out(params)
         default = self._default_embedding or self._config.default_model
         request = EmbedRequest(
             model=self._model(model, default, "default_embedding_model"),
             inputs=_inputs(texts),
-            params={name: value for name, value in params.items() if value is not None},
+            params=_said(params),
         )
-        return self._call(request, tenant_id, own, params)
-
-    def _own(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Take what is the gateway's out of the parameters."""
-        if _OWN.isdisjoint(params):
-            return {}
-        return {name: params.pop(name) for name in _OWN.intersection(params)}
+        return self._call(request, tenant_id, own)
 
     def _model(self, model: str | None, default: str | None, setting: str) -> str:
         model = model or default
@@ -113,17 +108,17 @@ class CallMaker:
         request: GenerateRequest | EmbedRequest,
         tenant_id: str | None,
         own: dict[str, Any],
-        params: dict[str, Any],
         *,
         stream: bool = False,
     ) -> Call:
-        now = self._clock.now()
-        timeout = _timeout(own["timeout"]) if own and "timeout" in own else self._config.timeout
+        now = self._now()
+        timeout = _timeout(own["timeout"]) if "timeout" in own else self._timeout
+        anonymous = tenant_id is None and not own and "user" not in request.params
         return Call(
             request=request,
             id=new_id(),
             started_at=now,
-            caller=_caller(tenant_id, params.get("user"), own),
+            caller=ANONYMOUS if anonymous else _caller(tenant_id, request.params.get("user"), own),
             deadline=None if timeout is None else now + timeout,
             stream=stream,
             options=_options(own) if own else AS_CONFIGURED,
@@ -141,14 +136,27 @@ def _usual(models: Mapping[str, str], config: GatewayConfig) -> str | None:
     return next((f"{name}/{models[name]}" for name in named if name in models), None)
 
 
+def _taken_out(params: dict[str, Any]) -> dict[str, Any]:
+    """Take what is the gateway's out of the parameters."""
+    return {name: params.pop(name) for name in _OWN.intersection(params)}
+
+
+def _said(params: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is None; the usual parameters, where nothing is, are the caller's own copy already."""
+    if NoneType in map(type, params.values()):
+        return {name: value for name, value in params.items() if value is not None}
+    return params
+
+
 def _caller(tenant_id: str | None, user: Any, own: Mapping[str, Any]) -> Caller:
-    if tenant_id is None and user is None and not own:
-        return ANONYMOUS
     if tenant_id is not None and (not isinstance(tenant_id, str) or not tenant_id):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise BadRequest("tenant_id: expected a text that is not empty", param="tenant_id")
+    user = user if isinstance(user, str) else None
+    if not own:
+        return Caller(tenant_id=tenant_id, user=user)
     return Caller(
         tenant_id=tenant_id,
-        user=user if isinstance(user, str) else None,
+        user=user,
         session=_text(own, "session"),
         key_id=_text(own, "key_id"),
         agent_id=_text(own, "agent_id"),

@@ -31,9 +31,30 @@ class UnderWay:
         self._cut: dict[asyncio.Task[Any], GatewayError] = {}
         self._streams: dict[Reply[Any, Any], Reader] = {}
 
-    def call(self, call_id: str) -> _Cuttable:
-        """Have the running task counted in `with`; one that is cut off there ends in an error that says why."""
-        return _Cuttable(self._calls, self._cut, call_id)
+    def enter(self) -> asyncio.Task[Any]:
+        """Count the running task among those that are at a call, until `leave`."""
+        task = asyncio.current_task()
+        assert task is not None
+        calls = self._calls
+        calls.add(task)
+        if len(calls) >= PACE.raise_at:
+            PACE.raised(len(calls))
+        return task
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Count it no more."""
+        calls = self._calls
+        calls.discard(task)
+        if len(calls) <= PACE.lower_at:
+            PACE.lowered(len(calls))
+
+    def why_left(self, task: asyncio.Task[Any], error: BaseException, call_id: str) -> BaseException:
+        """Give the error with which a call ends that ended in `error`: where it was cut off, one that says why."""
+        why = self._cut.pop(task, None)
+        if why is None or not isinstance(error, asyncio.CancelledError):
+            return error
+        task.uncancel()
+        return type(why)(why.message, request_id=call_id)
 
     def stream(self, reply: Reply[Any, Any], reader: Reader) -> None:
         """Have an open stream counted until it has settled."""
@@ -74,34 +95,6 @@ class UnderWay:
             self._assembly.start_afresh()
         self._calls, self._cut, self._streams = set(), {}, {}
         self._assembly.abandon()
-
-
-class _Cuttable:
-    """While `with` lasts, the running task is among `calls`; `cut` has those that are being cut off, and why."""
-
-    __slots__ = ("_call_id", "_calls", "_cut", "_task")
-
-    def __init__(self, calls: set[asyncio.Task[Any]], cut: dict[asyncio.Task[Any], GatewayError], call_id: str) -> None:
-        self._calls = calls
-        self._cut = cut
-        self._call_id = call_id
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._calls.add(task)
-        if len(self._calls) >= PACE.raise_at:
-            PACE.raised(len(self._calls))
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        self._calls.discard(self._task)
-        if len(self._calls) <= PACE.lower_at:
-            PACE.lowered(len(self._calls))
-        why = self._cut.pop(self._task, None)
-        if why is not None and isinstance(error, asyncio.CancelledError):
-            self._task.uncancel()
-            raise type(why)(why.message, request_id=self._call_id) from None
 
 
 async def _end(replies: list[Reply[Any, Any]], error: GatewayError) -> None:

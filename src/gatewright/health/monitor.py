@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from gatewright.health.judgement import of_all, of_deployment, of_provider
 from gatewright.health.report import Checked, Known, described, in_short
 from gatewright.health.stores import checked_stores
 from gatewright.health.traffic import Summary, Traffic
-from gatewright.pipeline.events import AttemptEnded, Event, StreamEnded
+from gatewright.pipeline.events import AttemptEnded, Events, StreamEnded
 from gatewright.types.deployment import Deployment
 
 __all__ = ["BreakerState", "HealthMonitor"]
@@ -59,26 +58,39 @@ class HealthMonitor:
     ) -> None:
         self.config = HealthConfig() if config is None else config
         self._clock = clock
+        self._now = clock.now
         self._deployments = deployments
         self._breakers = breakers
         self._queues = queues
         self._stores = dict(stores or {})
-        self._traffic: OrderedDict[str, tuple[str, Traffic]] = OrderedDict()
+        self._traffic: dict[str, tuple[str, Traffic]] = {}
         self._checks: dict[str, Checked] = {}
 
-    def __call__(self, event: Event) -> None:
-        """Hear of an event."""
-        if isinstance(event, AttemptEnded):
-            now = self._clock.now()
-            traffic = self._traffic_of(event.deployment_id, event.provider)
-            if event.error is not None:
-                traffic.failed(event.error, now)
-            elif event.streamed:
-                traffic.began(event.seconds, now)
-            else:
-                traffic.succeeded(event.seconds, now)
-        elif isinstance(event, StreamEnded):
-            self._stream_ended(event)
+    def listen(self, events: Events) -> None:
+        """Hear of what happens from now on."""
+        events.subscribe(self.attempted, AttemptEnded)
+        events.subscribe(self.stream_ended, StreamEnded)
+
+    def attempted(self, event: AttemptEnded) -> None:
+        """Hear of an attempt."""
+        now = self._now()
+        known = self._traffic.get(event.deployment_id)
+        traffic = self._traffic_of(event.deployment_id, event.provider) if known is None else known[1]
+        if event.error is not None:
+            traffic.failed(event.error, now)
+        elif event.streamed:
+            traffic.began(event.seconds, now)
+        else:
+            traffic.succeeded(event.seconds, now)
+
+    def stream_ended(self, event: StreamEnded) -> None:
+        """Hear of the end of a stream."""
+        now = self._now()
+        traffic = self._traffic_of(event.deployment_id, event.provider)
+        if event.state == "completed":
+            traffic.succeeded(event.seconds, now)
+        elif event.error is not None:
+            traffic.failed(event.error, now)
 
     def watch(self, name: str, check: Callable[[], Awaitable[object]]) -> None:
         """Have a store that is used from now on in the reports; `check` raises where it is not well."""
@@ -86,12 +98,12 @@ class HealthMonitor:
 
     def checked(self, deployment: Deployment, seconds: float, error: BaseException | None) -> None:
         """Hear of an active check that took `seconds`, and of its error where it failed."""
-        self._checks[deployment.id] = Checked(at=self._clock.now(), seconds=seconds, error=error)
+        self._checks[deployment.id] = Checked(at=self._now(), seconds=seconds, error=error)
 
     def needs_check(self, deployment: Deployment, idle_for: float) -> bool:
         """Say whether nobody asked a deployment for so many seconds, or its breaker keeps calls away."""
         known = self._traffic.get(deployment.id)
-        if known is None or self._clock.now() - known[1].last_at >= idle_for:
+        if known is None or self._now() - known[1].last_at >= idle_for:
             return True
         return any(one.deployment_id == deployment.id and one.state != "closed" for one in self._breakers())
 
@@ -113,14 +125,6 @@ class HealthMonitor:
             "queues": dict(self._queues()),
             "stores": stores,
         }
-
-    def _stream_ended(self, event: StreamEnded) -> None:
-        now = self._clock.now()
-        traffic = self._traffic_of(event.deployment_id, event.provider)
-        if event.state == "completed":
-            traffic.succeeded(event.seconds, now)
-        elif event.error is not None:
-            traffic.failed(event.error, now)
 
     def _traffic_of(self, deployment_id: str, provider: str) -> Traffic:
         known = self._traffic.get(deployment_id)
@@ -170,7 +174,7 @@ class HealthMonitor:
         return None if check is None or now - check.at > self.config.window else check.passed
 
     def _provider(self, deployments: list[Known]) -> dict[str, Any]:
-        now = self._clock.now()
+        now = self._now()
         each: dict[str, dict[str, Any]] = {}
         for one in deployments:
             traffic = Summary([one.traffic], now)

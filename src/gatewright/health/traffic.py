@@ -15,10 +15,11 @@ PARTS = 10
 class Part:
     """The counts of a tenth of the window."""
 
-    __slots__ = ("errors", "failed", "first_chunks", "latencies", "number", "succeeded")
+    __slots__ = ("errors", "failed", "first_chunks", "latencies", "number", "succeeded", "until")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, until: float) -> None:
         self.number = number
+        self.until = until
         self.succeeded = 0
         self.failed = 0
         self.errors: dict[type[BaseException], int] = {}
@@ -34,14 +35,17 @@ class Traffic:
     def __init__(self, seconds: float) -> None:
         self._seconds_a_part = seconds / PARTS
         self._parts: list[Part] = []
-        self._last = Part(-1)
+        self._last = Part(-1, float("-inf"))
         self.last_at = float("-inf")
         self.last_fault: type[BaseException] | None = None
         self.last_fault_at = float("-inf")
 
     def succeeded(self, seconds: float, now: float) -> None:
         """Count an answer that took `seconds` as a whole."""
-        part = self._part(now)
+        part = self._last
+        if now >= part.until:
+            part = self._next_part(now)
+        self.last_at = now
         part.succeeded += 1
         number = class_of(seconds)
         part.latencies[number] = part.latencies.get(number, 0) + 1
@@ -69,10 +73,12 @@ class Traffic:
 
     def _part(self, now: float) -> Part:
         self.last_at = now
+        return self._next_part(now) if now >= self._last.until else self._last
+
+    def _next_part(self, now: float) -> Part:
         number = int(now / self._seconds_a_part)
-        if number != self._last.number:
-            self._last = Part(number)
-            self._parts = [*self.parts(now), self._last]
+        self._last = Part(number, (number + 1) * self._seconds_a_part)
+        self._parts = [*self.parts(now), self._last]
         return self._last
 
 

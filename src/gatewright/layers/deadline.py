@@ -7,6 +7,8 @@ import math
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+import msgspec
+
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import DeadlineExceeded
 from gatewright.pipeline.call import Call
@@ -15,6 +17,8 @@ from gatewright.pipeline.reply import Reply
 
 __all__ = ["DeadlineLayer"]
 
+SAME_TIME = 0.02
+"""Seconds by which a loop's time may be off the clock's: some loops look at the clock once a turn."""
 STALE = 256
 """How many entries of calls that have ended are kept at least, before they are swept out."""
 
@@ -32,8 +36,9 @@ class DeadlineLayer:
             return await proceed(call)
         loop, alarm = asyncio.get_running_loop(), self._alarm
         if alarm is None or alarm.loop is not loop:
-            alarm = self._alarm = _Alarm(loop)
-        ends_at = loop.time() + call.deadline - self._clock.now()
+            alarm = self._alarm = _Alarm(loop, self._clock)
+        # Where the loop's time is the clock's, as it is on all systems' own loops, there is nothing to be converted.
+        ends_at = call.deadline if alarm.on_clock else loop.time() + call.deadline - self._clock.now()
         task = asyncio.current_task(loop)
         assert task is not None
         watch = alarm.set(ends_at, task)
@@ -55,15 +60,12 @@ class DeadlineLayer:
         return reply
 
 
-class _Watch:
+class _Watch(msgspec.Struct, eq=False):
     """One call on its way: the task to be cancelled if it takes too long."""
 
-    __slots__ = ("cancelling", "expired", "task")
-
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        self.task: asyncio.Task[Any] | None = task
-        self.cancelling = task.cancelling()
-        self.expired = False
+    task: asyncio.Task[Any] | None
+    cancelling: int
+    expired: bool = False
 
 
 class _Alarm:
@@ -72,10 +74,12 @@ class _Alarm:
     A timer for each would be made and cancelled with every call, and hardly any of them ever rings.
     """
 
-    __slots__ = ("_heap", "_live", "_number", "_rings_at", "_timer", "loop")
+    __slots__ = ("_heap", "_live", "_number", "_rings_at", "_timer", "loop", "on_clock")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         self.loop = loop
+        self.on_clock = clock is MONOTONIC and abs(loop.time() - clock.now()) < SAME_TIME
+        """Whether the loop's time is the clock's."""
         self._heap: list[tuple[float, int, _Watch]] = []
         self._live = 0
         self._number = 0
@@ -84,7 +88,7 @@ class _Alarm:
 
     def set(self, at: float, task: asyncio.Task[Any]) -> _Watch:
         """Have `task` cancelled at the loop's time `at`, unless it is unset before."""
-        watch = _Watch(task)
+        watch = _Watch(task, task.cancelling())
         self._number += 1
         self._live += 1
         heappush(self._heap, (at, self._number, watch))

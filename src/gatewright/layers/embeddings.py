@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import operator
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,16 +27,15 @@ TOLERANCE = 1e-6
 class EmbeddingsLayer:
     """Asks for as many inputs at once as `limit_of(model)` allows, with at most `concurrency` requests under way."""
 
+    concerns = EmbedRequest
+
     def __init__(self, limit_of: Callable[[str], int], concurrency: int) -> None:
         self._limit_of = limit_of
         self._concurrency = concurrency
 
-    def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
-        """Answer an embeddings call; any other goes through untouched."""
-        request = call.request
-        return self._embed(call, request, proceed) if isinstance(request, EmbedRequest) else proceed(call)
-
-    async def _embed(self, call: Call, request: EmbedRequest, proceed: Handler) -> Reply[Any, Any]:
+    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+        """Answer an embeddings call."""
+        request = call.embedding
         count = len(request.inputs)
         limit = self._limit_of(request.model) if count > 1 else count  # to know it all deployments are looked at
         if count <= limit:

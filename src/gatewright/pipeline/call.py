@@ -20,37 +20,26 @@ def new_id() -> str:
 
     Ids that grow with time keep the records of one time together, where each is found by its id.
     """
-    return f"req_{int(time()):08x}" + _random.next()
+    while True:
+        try:
+            return f"req_{int(time()):08x}" + _random_digits.pop()
+        except IndexError:
+            _draw()
 
 
-class _RandomDigits:
-    """Random hexadecimal digits, 16 at a time, drawn from the system for many ids at once.
-
-    A system call for each would cost more than the rest of the id, and give the interpreter away to other threads.
-    """
-
-    __slots__ = ("_digits",)
-
-    def __init__(self) -> None:
-        self._digits: list[str] = []
-
-    def next(self) -> str:
-        """Give 16 digits that nobody had."""
-        while True:
-            try:
-                return self._digits.pop()
-            except IndexError:
-                drawn = hexlify(os.urandom(8 * 256)).decode()
-                self._digits = [drawn[start : start + 16] for start in range(0, len(drawn), 16)]
-
-    def forget(self) -> None:
-        """Have a forked child draw its own: the parent gives these."""
-        self._digits = []
+# Random hexadecimal digits, 16 for each id, drawn from the system for many ids at once: a system call for each would
+# cost more than the rest of the id, and give the interpreter away to other threads.
+_random_digits: list[str] = []
 
 
-_random = _RandomDigits()
+def _draw() -> None:
+    drawn = hexlify(os.urandom(8 * 256)).decode()
+    _random_digits.extend([drawn[start : start + 16] for start in range(0, len(drawn), 16)])
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.forget)
+    # A forked child draws its own: the parent gives these.
+    os.register_at_fork(after_in_child=_random_digits.clear)
 
 
 class CacheWishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -160,22 +160,28 @@ class CallSettled(Event, frozen=True, kw_only=True):
 
 
 Emit = Callable[[Event], None]
+E = TypeVar("E", bound=Event)
+_Entry = tuple[Callable[[Any], None], tuple[type[Event], ...]]
 
 
 class Events:
     """Hands every event to its subscribers; it never waits, and a subscriber's error never reaches a call."""
 
-    __slots__ = ("_by_kind", "_everything", "_kinds", "_subscribers")
+    __slots__ = ("_by_kind", "_everything", "_kinds", "_subscribers", "heard", "hears_calls")
 
     def __init__(self) -> None:
-        self._subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...] = ()
+        self._subscribers: tuple[_Entry, ...] = ()
         self._by_kind: dict[type[Event], tuple[Callable[[Event], None], ...]] = {}
         self._kinds: frozenset[type[Event]] = frozenset()
         self._everything = False
+        self.heard = False
+        """Whether anyone subscribes: events that cost something to make need not be made for nobody."""
+        self.hears_calls = False
+        """Whether anyone subscribes to `CallStarted` or `CallSettled`: asked twice for each call."""
 
-    def subscribe(self, subscriber: Callable[[Event], None], *kinds: type[Event]) -> Callable[[], None]:
+    def subscribe(self, subscriber: Callable[[E], None], *kinds: type[E]) -> Callable[[], None]:
         """Let `subscriber` have the events of these kinds, or all, from now on; call what is returned to end it."""
-        entry = (subscriber, kinds or (Event,))
+        entry: _Entry = (subscriber, kinds or (Event,))
         self._set((*self._subscribers, entry))
 
         def end() -> None:
@@ -183,22 +189,19 @@ class Events:
 
         return end
 
-    def _set(self, subscribers: tuple[tuple[Callable[[Event], None], tuple[type[Event], ...]], ...]) -> None:
+    def _set(self, subscribers: tuple[_Entry, ...]) -> None:
         self._subscribers = subscribers
+        self.heard = bool(subscribers)
         self._by_kind = {}
         self._kinds = frozenset(kind for _, kinds in subscribers for kind in kinds)
         self._everything = Event in self._kinds
+        self.hears_calls = self.hears(CallStarted, CallSettled)
 
     def _hearers(self, kind: type[Event]) -> tuple[Callable[[Event], None], ...]:
         """Find who hears a kind of event, for all events of it to come."""
         hearers = tuple(hearer for hearer, kinds in self._subscribers if issubclass(kind, kinds))
         self._by_kind[kind] = hearers
         return hearers
-
-    @property
-    def heard(self) -> bool:
-        """Whether anyone subscribes: events that cost something to make need not be made for nobody."""
-        return bool(self._subscribers)
 
     def hears(self, *wanted: type[Event]) -> bool:
         """Whether anyone subscribes to one of these kinds."""

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
+import msgspec
+
 from gatewright.errors import CallCancelled, GatewayError
 from gatewright.pipeline.fold import Fold
 from gatewright.pipeline.settling import Ending, Outcome, Settled, call_settled
@@ -23,8 +25,11 @@ V = TypeVar("V")
 D = TypeVar("D")
 W = TypeVar("W")
 
+# A whole reply has no buffer until someone reads its chunks: hardly anyone does. Nothing can be put into this one.
+_NOTHING: deque[Any] = deque(maxlen=0)
 
-class Reply(Generic[C, V]):
+
+class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
     """Chunks that add up to a value; consume it in `async with reply`.
 
     A whole answer is `Reply.whole(value, chunks)`. A stream is `await Reply.begin(batches, fold)`: `batches` is an
@@ -36,77 +41,54 @@ class Reply(Generic[C, V]):
     first, shielded from cancellation. The outcome's value is what was read, not what lay unread in the buffer.
     """
 
-    __slots__ = (
-        "_buffer",
-        "_cancelled",
-        "_chunks_of",
-        "_closed",
-        "_fold",
-        "_interruption",
-        "_on_settled",
-        "_reader",
-        "_source",
-        "_stopping",
-        "_value",
-        "_whole",
-        "attempts",
-        "cache_age",
-        "cache_status",
-        "cached",
-        "discard",
-        "limits",
-        "on_failure",
-        "outcome",
-        "warnings",
-    )
-
-    def __init__(self, source: AsyncGenerator[list[C], None] | None, fold: Fold[C, V] | None) -> None:
-        self._source = source
-        self._fold = fold
-        self._buffer: deque[C] = deque()
-        self._on_settled: list[Settled] = []
-        self._reader: asyncio.Task[Any] | None = None  # the task that drives the source: reads it, or closes it
-        self._interruption: GatewayError | None = None
-        self._cancelled = False  # the reader, by an interruption
-        self._closed = False  # by another task than the reader's
-        self._stopping = False  # the source is being closed
-        self._chunks_of: Callable[[V], Iterable[C]] | None = None
-        self._whole = False
-        self._value: Any = None
-        self.outcome: Outcome[V] | None = None
-        self.attempts = 1
-        self.cached = False
-        self.cache_status: CacheStatus | None = None
-        self.cache_age: float | None = None
-        # Takes what was kept of it out of the cache: whoever has read it cannot use it.
-        self.discard: Callable[[], None] | None = None
-        self.limits: ProviderLimits | None = None
-        self.warnings: tuple[str, ...] = ()  # of guardrails, about the request
-        # Words the error with which reading fails, given what was read until then.
-        self.on_failure: Callable[[BaseException, V], BaseException] | None = None
+    _source: AsyncGenerator[list[C], None] | None
+    _fold: Fold[C, V] | None
+    is_whole: bool = False
+    """Whether the value was there from the start."""
+    _value: Any = None
+    _chunks_of: Callable[[V], Iterable[C]] | None = None
+    _buffer: deque[C] = _NOTHING
+    _on_settled: list[Settled] | None = None
+    _reader: asyncio.Task[Any] | None = None  # the task that drives the source: reads it, or closes it
+    _interruption: GatewayError | None = None
+    _cancelled: bool = False  # the reader, by an interruption
+    _closed: bool = False  # by another task than the reader's
+    _stopping: bool = False  # the source is being closed
+    outcome: Outcome[V] | None = None
+    attempts: int = 1
+    cached: bool = False
+    cache_status: CacheStatus | None = None
+    cache_age: float | None = None
+    # Takes what was kept of it out of the cache: whoever has read it cannot use it.
+    discard: Callable[[], None] | None = None
+    limits: ProviderLimits | None = None
+    warnings: tuple[str, ...] = ()  # of guardrails, about the request
+    # Words the error with which reading fails, given what was read until then.
+    on_failure: Callable[[BaseException, V], BaseException] | None = None
 
     @staticmethod
     def whole(value: W, chunks_of: Callable[[W], Iterable[Any]] | None = None) -> Reply[Any, W]:
         """Make a reply of a value that is there already; `chunks_of` gives its chunks if someone reads them."""
-        reply: Reply[Any, W] = Reply(None, None)
-        reply._value = value
-        reply._whole = True
-        reply._chunks_of = chunks_of
-        return reply
+        return Reply(None, None, True, value, chunks_of)
 
     @staticmethod
     async def begin(batches: AsyncGenerator[list[D], None], fold: Fold[D, W]) -> Reply[D, W]:
         """Await the first chunk and make a reply of the stream; what fails until then is raised here."""
         reply = Reply(batches, fold)
+        reply._buffer = buffer = deque[D]()
         try:
-            while not reply._buffer:
-                reply._buffer.extend(await anext(batches))
+            while not buffer:
+                buffer.extend(await anext(batches))
         except StopAsyncIteration:
             pass
         except BaseException:
             await batches.aclose()
             raise
         return reply
+
+    def __repr__(self) -> str:
+        state = "open" if self.outcome is None else self.outcome.state
+        return f"<Reply {state}>"  # not what it says: that is its reader's
 
     def like(self, source: Reply[Any, Any]) -> Self:
         """Say of itself what `source` does, in whose place it comes."""
@@ -119,30 +101,28 @@ class Reply(Generic[C, V]):
         """Whether it has ended."""
         return self.outcome is not None
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the value was there from the start."""
-        return self._whole
-
     def when_settled(self, callback: Settled) -> None:
         """Have `callback(outcome)` called, or its awaitable awaited, when this ends; at once if it has."""
         if self.outcome is None:
-            self._on_settled.append(callback)
+            if self._on_settled is None:
+                self._on_settled = [callback]
+            else:
+                self._on_settled.append(callback)
         else:
             call_settled([callback], self.outcome)
 
     async def value(self) -> V:
         """Read to the end and give the value."""
-        if not self._whole:
-            while await self.batch():
-                pass
-            assert self.outcome is not None
-            if self.outcome.state != "completed":
-                raise self.outcome.error or CallCancelled("the reply was closed before its end")
-            return self.outcome.value
-        if self.outcome is None:
-            await self._settle("completed")
-        return self._value
+        if self.is_whole:
+            if self.outcome is None and (task := self._finish("completed")) is not None:
+                await asyncio.shield(task)
+            return self._value
+        while await self.batch():
+            pass
+        assert self.outcome is not None
+        if self.outcome.state != "completed":
+            raise self.outcome.error or CallCancelled("the reply was closed before its end")
+        return self.outcome.value
 
     async def batch(self) -> list[C]:
         """Give all chunks that have come and were not read, waiting for at least one; none at the end."""
@@ -193,7 +173,7 @@ class Reply(Generic[C, V]):
 
         What was buffered is dropped. A whole reply has all there is to come and is not interrupted.
         """
-        if self.outcome is not None or self._interruption is not None or self._stopping or self._whole:
+        if self.outcome is not None or self._interruption is not None or self._stopping or self.is_whole:
             return
         self._interruption = error
         self._buffer.clear()
@@ -223,6 +203,8 @@ class Reply(Generic[C, V]):
 
     async def _read(self, source: AsyncGenerator[list[C], None]) -> bool:
         self._reader = reader = asyncio.current_task()
+        if self._buffer is _NOTHING:
+            self._buffer = deque()
         cancelling = reader.cancelling() if reader is not None else 0
         try:
             while not self._buffer:
@@ -282,12 +264,12 @@ class Reply(Generic[C, V]):
         if self._reader is asyncio.current_task():
             return
         ended = asyncio.get_running_loop().create_future()
-        self._on_settled.insert(0, lambda _: None if ended.done() else ended.set_result(None))
+        self._on_settled = [lambda _: None if ended.done() else ended.set_result(None), *(self._on_settled or ())]
         await ended
 
     async def _fill_from_value(self) -> bool:
         if self._chunks_of is not None:
-            self._buffer.extend(self._chunks_of(self._value))
+            self._buffer = deque(self._chunks_of(self._value))
             self._chunks_of = None
             if self._buffer:
                 return True
@@ -305,6 +287,7 @@ class Reply(Generic[C, V]):
             return None
         self._reader = None
         self._buffer.clear()
-        self.outcome = outcome = Outcome(state, self.partial(), error)
-        callbacks, self._on_settled = self._on_settled, []
-        return call_settled(callbacks, outcome)
+        value = self._value if self._fold is None else self._fold.value()
+        self.outcome = outcome = Outcome(state, value, error)
+        callbacks, self._on_settled = self._on_settled, None
+        return None if callbacks is None else call_settled(callbacks, outcome)

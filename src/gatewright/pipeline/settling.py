@@ -34,11 +34,8 @@ _settling: set[asyncio.Task[None]] = set()
 
 def call_settled(callbacks: list[Settled], outcome: Outcome[Any]) -> asyncio.Task[None] | None:
     """Call `callbacks`, the last first; from the first that awaits on, a task of their own runs them."""
-    while callbacks:
-        awaitable = _call(callbacks.pop(), outcome)
-        if awaitable is not None:
-            return keep_settling(_run(callbacks, outcome, awaitable))
-    return None
+    awaitable = _call_until_one_awaits(callbacks, outcome)
+    return None if awaitable is None else keep_settling(_run(callbacks, outcome, awaitable))
 
 
 def keep_settling(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -49,23 +46,25 @@ def keep_settling(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return task
 
 
-def _call(callback: Settled, outcome: Outcome[Any]) -> Awaitable[None] | None:
-    try:
-        return callback(outcome)
-    except (Exception, asyncio.CancelledError):
-        log.exception("settling a reply failed in %r", callback)
-        return None
+def _call_until_one_awaits(callbacks: list[Settled], outcome: Outcome[Any]) -> Awaitable[None] | None:
+    while callbacks:
+        callback = callbacks.pop()
+        try:
+            awaitable = callback(outcome)
+        except (Exception, asyncio.CancelledError):
+            log.exception("settling a reply failed in %r", callback)
+        else:
+            if awaitable is not None:
+                return awaitable
+    return None
 
 
 async def _run(callbacks: list[Settled], outcome: Outcome[Any], first: Awaitable[None]) -> None:
     awaitable: Awaitable[None] | None = first
-    while True:
-        if awaitable is not None:
-            try:
-                await awaitable
-            # What one callback waited for may have been cancelled: the others run all the same.
-            except (Exception, asyncio.CancelledError):
-                log.exception("settling a reply failed")
-        if not callbacks:
-            return
-        awaitable = _call(callbacks.pop(), outcome)
+    while awaitable is not None:
+        try:
+            await awaitable
+        # What one callback waited for may have been cancelled: the others run all the same.
+        except (Exception, asyncio.CancelledError):
+            log.exception("settling a reply failed")
+        awaitable = _call_until_one_awaits(callbacks, outcome)

@@ -147,13 +147,6 @@ async def test_a_caller_that_leaves_does_not_disturb_the_others_and_the_last_end
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_text_generation_goes_through_untouched() -> None:
-    upstream = Upstream()
-    made = Call(request=GenerateRequest(model="m"), id="req", started_at=0.0)
-    reply = await handler(upstream)(made)
-    assert (await reply.value()).choices[0].text == "x"
-
-
 @given(
     lengths=st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=8),
     tokens=st.integers(0, 10_000),

@@ -382,12 +382,8 @@ async def test_our_own_refusal_pauses_nothing():
 
 
 async def test_the_providers_remaining_counts_correct_the_limit():
-    class Told(Reply):
-        __slots__ = ("limits",)
-
     async def telling(_call):
-        reply = Told(None, None)
-        reply._value, reply._whole = answer("a"), True
+        reply = Reply.whole(answer("a"))
         reply.limits = ProviderLimits(remaining_requests=2, remaining_tokens=1000)
         return reply
 

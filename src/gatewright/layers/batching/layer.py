@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -49,18 +49,17 @@ class _Pile:
 class EmbeddingsBatchingLayer:
     """Piles calls up by tenant, model and parameters; a pile goes when it is full or has waited for its window."""
 
+    concerns = EmbedRequest
+
     def __init__(self, config: BatchingConfig, limit_of: Callable[[str], int]) -> None:
         self._window = config.window
         self._limit_of = limit_of
         self._piles: dict[Key, _Pile] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
-        """Answer an embeddings call from a batch; any other goes through untouched."""
-        request = call.request
-        return self._embed(call, request, proceed) if isinstance(request, EmbedRequest) else proceed(call)
-
-    async def _embed(self, call: Call, request: EmbedRequest, proceed: Handler) -> Reply[Any, Any]:
+    async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
+        """Answer an embeddings call from a batch."""
+        request = call.embedding
         limit = self._limit_of(request.model)
         key = _key(call, request)
         if key is None or len(request.inputs) >= limit:

@@ -23,7 +23,7 @@ class Group:
     `budget` is what its retries are paid from; the router gives it one when it is first asked.
     """
 
-    __slots__ = ("_strategies", "_tier_of", "budget", "name", "states")
+    __slots__ = ("_by_load", "_strategies", "_tier_of", "budget", "name", "states")
 
     def __init__(
         self,
@@ -42,6 +42,8 @@ class Group:
         by_order = sorted(self.states, key=lambda state: state.deployment.order)
         tiers = [list(tier) for _, tier in itertools.groupby(by_order, key=lambda state: state.deployment.order)]
         self._strategies = [make_strategy(strategy, tier, rng) for tier in tiers]
+        # The others look at the state when they choose.
+        self._by_load = strategy == "least-busy"
         self._tier_of = {state.deployment.id: place for place, tier in enumerate(tiers) for state in tier}
 
     def pick(self, tried: Collection[str], now: float) -> DeploymentState | None:
@@ -73,9 +75,11 @@ class Group:
     def begin(self, state: DeploymentState) -> None:
         """Note that a call is under way at `state`."""
         state.in_flight += 1
-        self._strategies[self._tier_of[state.deployment.id]].changed(state)
+        if self._by_load:
+            self._strategies[self._tier_of[state.deployment.id]].changed(state)
 
     def end(self, state: DeploymentState) -> None:
         """Note that it ended."""
         state.in_flight -= 1
-        self._strategies[self._tier_of[state.deployment.id]].changed(state)
+        if self._by_load:
+            self._strategies[self._tier_of[state.deployment.id]].changed(state)

@@ -24,7 +24,7 @@ from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig, backoff
 from gatewright.layers.routing.state import DeploymentState
 
-__all__ = ["Fallbacks", "Plan", "Step"]
+__all__ = ["Fallbacks", "Plan", "Rules", "Step"]
 
 # Wrong at this deployment, perhaps right at the next, even where asking the same one again is of no use: a key that
 # is not accepted, a quota that is used up, a certificate that is not trusted.
@@ -69,70 +69,55 @@ class Step(msgspec.Struct, frozen=True):
     wait: float = 0.0
 
 
-class Plan:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What all plans of one router go by: where groups are found, what is asked instead, and how often again."""
+
+    find: Callable[[str], Group]
+    fallbacks: Fallbacks
+    config: RetryConfig
+    budget_of: Callable[[Group], RetryBudget]
+    rng: random.Random
+
+
+class Plan(msgspec.Struct):
     """Made for each call; `start` gives the first step, `after(error)` the next, or raises what the caller gets."""
 
-    __slots__ = (
-        "_budget_of",
-        "_config",
-        "_current",
-        "_deadline",
-        "_failed_at",
-        "_fallbacks",
-        "_find",
-        "_group",
-        "_name",
-        "_queue",
-        "_retries",
-        "_rng",
-        "_seen",
-        "_tries",
-        "_waiting_since",
-        "attempts",
-    )
+    _rules: Rules
+    _name: str
+    _group: Group
+    _deadline: float | None
+    _retries: int
+    attempts: int = 0
+    current: DeploymentState | None = None
+    """The deployment that is asked, or was asked last."""
+    _left: tuple[Group, ...] = ()  # the groups that were gone through before this one
+    _queue: list[str] = []
+    # Per deployment: when it may be asked again; None is never.
+    _failed_at: dict[str, float | None] = {}
+    _tries: int = 0
+    _waiting_since: float | None = None
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        find: Callable[[str], Group],
-        fallbacks: Fallbacks,
-        config: RetryConfig,
-        budget_of: Callable[[Group], RetryBudget],
-        rng: random.Random,
-        deadline: float | None = None,
-        retries: int | None = None,
-    ) -> None:
-        self._name = name
-        self._group = group = find(name)
-        self._find = find
-        self._fallbacks = fallbacks
-        self._config = config
-        self._budget_of = budget_of
-        self._rng = rng
-        self._deadline = deadline
-        self._retries = config.max_retries if retries is None else retries
-        self._seen = [group]
-        self._queue: list[str] = []
-        # Per deployment: when it may be asked again; None is never.
-        self._failed_at: dict[str, float | None] = {}
-        self._tries = 0
-        self._waiting_since: float | None = None
-        self._current: DeploymentState | None = None
-        self.attempts = 0
+    @staticmethod
+    def of(name: str, rules: Rules, deadline: float | None = None, retries: int | None = None) -> Plan:
+        """Make the plan of a call for `name`, with `retries` of its own or as many as the rules have."""
+        return Plan(rules, name, rules.find(name), deadline, rules.config.max_retries if retries is None else retries)
 
     def start(self, now: float) -> Step:
         """Give the first step; `ProviderUnavailable` where the group has no deployment to offer in time."""
-        self._budget_of(self._group).earn()
-        step = self._fresh(now)
-        if step is None:
-            step = self.after(_all_closed(self._seen, now), now)
-        return step
+        group = self._group
+        (group.budget or self._rules.budget_of(group)).earn()
+        state = group.pick((), now)
+        if state is None:
+            return self.after(_all_closed((group,), now), now)
+        # `_step`, written out: every call takes this one.
+        self._tries = self.attempts = 1
+        self.current = state
+        return Step(group, state)
 
     def after(self, error: GatewayError, now: float) -> Step:
         """Give the step after the last one ended in `error`; raises `error` where none is left."""
-        if self._current is not None:
-            self._note(self._current, error, now)
+        if self.current is not None:
+            self._note(self.current, error, now)
         if _goes_elsewhere(error) and self._tries <= self._retries:
             step = self._fresh(now) or self._again(now)
             if step is not None:
@@ -147,13 +132,13 @@ class Plan:
             self.attempts -= 1
             return
         if error.retry_after is not None and error.retryable and error.asked:
-            seconds = min(error.retry_after, max(MAX_PAUSE_SECONDS, self._config.max_retry_after))
+            seconds = min(error.retry_after, max(MAX_PAUSE_SECONDS, self._rules.config.max_retry_after))
             failed.pause(now + seconds, limited=isinstance(error, RateLimited))
         if not (error.retryable and error.asked):
             # Nothing to wait for; or its own limit was waited for already, as long as that is allowed.
             self._failed_at[failed.deployment.id] = None
             return
-        wait = backoff(self._tries - 1, self._config, self._rng)
+        wait = backoff(self._tries - 1, self._rules.config, self._rules.rng)
         self._failed_at[failed.deployment.id] = max(now + wait, failed.free_at(now))
 
     def _fresh(self, now: float) -> Step | None:
@@ -186,19 +171,14 @@ class Plan:
     def _waiting(self, state: DeploymentState, wait: float, now: float, *, spend: bool = False) -> Step | None:
         """Ask `state` after `wait` seconds, if that is neither too long nor past the deadline nor over the budget."""
         wait = max(0.0, wait)
-        if wait > self._config.max_retry_after or (self._deadline is not None and now + wait >= self._deadline):
+        if wait > self._rules.config.max_retry_after or (self._deadline is not None and now + wait >= self._deadline):
             return None
-        return None if spend and not self._budget_of(self._group).spend(now) else self._step(state, wait)
-
-    @property
-    def current(self) -> DeploymentState | None:
-        """The deployment that is asked, or was asked last."""
-        return self._current
+        return None if spend and not self._rules.budget_of(self._group).spend(now) else self._step(state, wait)
 
     def _step(self, state: DeploymentState, wait: float) -> Step:
         self._tries += 1
         self.attempts += 1
-        self._current = state
+        self.current = state
         return Step(self._group, state, wait)
 
     def _fall_back(self, error: GatewayError, now: float) -> Step:
@@ -208,18 +188,18 @@ class Plan:
         """
         if not _goes_elsewhere(error):
             self._queue.clear()
-        self._queue[:0] = self._fallbacks.after(error, self._name, self._group.name)
+        self._queue[:0] = self._rules.fallbacks.after(error, self._name, self._group.name)
         while self._queue:
             name = self._queue.pop(0)
-            group = self._find(name)
+            group = self._rules.find(name)
             if group in self._seen:
                 continue
-            self._seen.append(group)
+            self._left = self._seen
             self._name = name
             self._group = group
-            self._current = None
+            self.current = None
             self._tries = 0
-            self._budget_of(group).earn()
+            self._rules.budget_of(group).earn()
             step = self._fresh(now) or self._again(now)
             if step is not None:
                 return step
@@ -227,6 +207,11 @@ class Plan:
         if step is not None:
             return step
         raise _all_closed(self._seen, now) if isinstance(error, ProviderUnavailable) and not error.asked else error
+
+    @property
+    def _seen(self) -> tuple[Group, ...]:
+        """All groups that were gone through, this one too."""
+        return (*self._left, self._group)
 
     def _once_open(self, now: float) -> Step | None:
         """Wait for the first gate to open, of all groups that were gone through; in all no longer than for a pause."""
@@ -240,7 +225,7 @@ class Plan:
             return None
         opens_at, group, state = min(closed, key=operator.itemgetter(0))
         self._waiting_since = now if self._waiting_since is None else self._waiting_since
-        if opens_at - self._waiting_since > self._config.max_retry_after:
+        if opens_at - self._waiting_since > self._rules.config.max_retry_after:
             return None
         self._name, self._group = group.name, group
         return self._waiting(state, opens_at - now, now)

@@ -50,7 +50,8 @@ class RetryBudget:
 
     def earn(self) -> None:
         """Note a call."""
-        self._balance = min(self._config.budget_reserve, self._balance + self._config.budget_ratio)
+        balance, most = self._balance + self._config.budget_ratio, self._config.budget_reserve
+        self._balance = balance if balance < most else most
 
     def spend(self, now: float) -> bool:
         """Take one retry out of the budget; False where there is none."""

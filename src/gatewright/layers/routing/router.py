@@ -12,7 +12,7 @@ import msgspec
 from gatewright.clock import Clock
 from gatewright.errors import GatewayError, InvalidProviderResponse
 from gatewright.layers.routing.group import Group
-from gatewright.layers.routing.plan import Fallbacks, Plan, Step
+from gatewright.layers.routing.plan import Fallbacks, Plan, Rules, Step
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig
 from gatewright.layers.routing.state import DeploymentState
 from gatewright.layers.routing.streams import continued, interrupted, lost, resumed
@@ -45,18 +45,19 @@ class Router:
     ) -> None:
         self._table = table
         self._handlers = handlers
-        self._fallbacks = fallbacks
-        self._config = retries
+        self._rules = Rules(find=table.find, fallbacks=fallbacks, config=retries, budget_of=self._budget_of, rng=rng)
         self._clock = clock
+        self._now = clock.now
         self._events = events
-        self._rng = rng
         self._continue_streams = continue_streams
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         """Answer by way of the first deployment that can."""
+        options = call.options
         try:
-            plan = self._plan(call)
-            reply = await self._follow(plan, call, plan.start(self._clock.now()))
+            rules = self._rules if options.fallbacks is None else self._own(options.fallbacks)
+            plan = Plan.of(call.request.model, rules, call.deadline, options.max_retries)
+            reply = await self._follow(plan, call, plan.start(self._now()))
         except GatewayError as error:
             error.request_id = error.request_id or call.id
             raise
@@ -64,68 +65,64 @@ class Router:
             return reply
         return await self._guarded(reply, plan, call)
 
-    def _plan(self, call: Call) -> Plan:
-        own = call.options.fallbacks
-        return Plan(
-            call.request.model,
-            find=self._table.find,
-            fallbacks=self._fallbacks if own is None else self._own(own),
-            config=self._config,
-            budget_of=self._budget_of,
-            rng=self._rng,
-            deadline=call.deadline,
-            retries=call.options.max_retries,
-        )
-
-    def _own(self, fallbacks: Sequence[str]) -> Fallbacks:
+    def _own(self, fallbacks: Sequence[str]) -> Rules:
         """Put a call's own fallbacks in the place of the configured ones; a slip shows now and not in an outage."""
         for name in fallbacks:
             self._table.find(name)
-        return msgspec.structs.replace(self._fallbacks, by_model={}, default=fallbacks)
+        own = msgspec.structs.replace(self._rules.fallbacks, by_model={}, default=fallbacks)
+        return msgspec.structs.replace(self._rules, fallbacks=own)
 
     def _budget_of(self, group: Group) -> RetryBudget:
         if group.budget is None:
-            group.budget = RetryBudget(self._config, self._clock.now())
+            group.budget = RetryBudget(self._rules.config, self._now())
         return group.budget
 
     async def _follow(self, plan: Plan, call: Call, step: Step) -> Reply[Any, Any]:
         """Take steps until one of them gives a reply."""
         while True:
+            group, state = step.group, step.state
             if step.wait > 0:
-                await step.state.wait(step.wait, self._clock)
+                await state.wait(step.wait, self._clock)
+            began = self._now()
+            group.begin(state)
             try:
-                reply = await self._attempt(call, step)
-            except GatewayError as error:
-                error.attempts = plan.attempts
-                following = plan.after(error, self._clock.now())
-                self._tell(call, step, following, error)
-                step = following
+                reply = await (state.handler or self._handler(state))(call)
+            except BaseException as error:
+                group.end(state)
+                if not isinstance(error, Exception):
+                    raise
+                step = self._after(error, plan, call, step, self._now() - began)
             else:
                 reply.attempts = plan.attempts
+                self._answered(call, step, reply, began)
                 return reply
 
-    async def _attempt(self, call: Call, step: Step) -> Reply[Any, Any]:
-        group, state = step.group, step.state
-        began = self._clock.now()
-        group.begin(state)
-        try:
-            reply = await self._handlers(state.deployment)(call)
-        except BaseException as error:
-            group.end(state)
-            if not isinstance(error, Exception):
-                raise
-            failure = self._failed(call, state, error, self._clock.now() - began)
-            if failure is error:
-                raise
-            raise failure from error
-        reply.when_settled(lambda _: group.end(state))
-        now = self._clock.now()
+    def _handler(self, state: DeploymentState) -> Handler:
+        state.handler = self._handlers(state.deployment)
+        return state.handler
+
+    def _after(self, error: Exception, plan: Plan, call: Call, step: Step, seconds: float) -> Step:
+        """Give the step after one that failed; raises what the caller gets where none is left."""
+        failure = self._failed(call, step.state, error, seconds)
+        if failure is not error:
+            failure.__cause__ = error
+        failure.attempts = plan.attempts
+        following = plan.after(failure, self._now())
+        self._tell(call, step, following, failure)
+        return following
+
+    def _answered(self, call: Call, step: Step, reply: Reply[Any, Any], began: float) -> None:
+        """Take in that a deployment answered, or began to."""
+        group, state, now = step.group, step.state, self._now()
         state.observe(now - began, now)
+        if reply.is_whole:
+            group.end(state)
+        else:
+            reply.when_settled(lambda _: group.end(state))
         if self._events.heard:
             self._ended(call, state, now - began, None, streamed=not reply.is_whole)
             if not reply.is_whole:
-                reply.when_settled(lambda outcome: self._stream_ended(call, state, self._clock.now() - began, outcome))
-        return reply
+                reply.when_settled(lambda outcome: self._stream_ended(call, state, self._now() - began, outcome))
 
     def _failed(self, call: Call, state: DeploymentState, error: Exception, seconds: float) -> GatewayError:
         """Make sure that an error is one of the tree and says where it comes from."""
@@ -137,7 +134,7 @@ class Router:
         if not error.asked:
             return error
         if error.retryable:
-            state.failed(seconds, self._clock.now())
+            state.failed(seconds, self._now())
         self._ended(call, state, seconds, error)
         return error
 
@@ -191,7 +188,7 @@ class Router:
 
         async def resume(error: GatewayError, text: str) -> Reply[Any, Any]:
             nonlocal asked
-            step = plan.after(error, self._clock.now())
+            step = plan.after(error, self._now())
             asked = call.replace(request=resumed(call.generation, text))
             part = await self._follow(plan, asked, step)
             joined.attempts = plan.attempts

@@ -6,6 +6,7 @@ import math
 from typing import Protocol
 
 from gatewright.clock import Clock
+from gatewright.pipeline.layer import Handler
 from gatewright.types.deployment import Deployment
 
 __all__ = ["DeploymentGate", "DeploymentState"]
@@ -35,13 +36,17 @@ class DeploymentGate(Protocol):
 
 
 class DeploymentState:
-    """The live side of one deployment; touched on the home loop only. Its `gate` is None where nothing can close."""
+    """The live side of one deployment; touched on the home loop only.
 
-    __slots__ = ("_measured_at", "deployment", "gate", "in_flight", "latency", "limited", "paused_until")
+    Its `gate` is None where nothing can close, its `handler`, which answers an attempt, until the first one is made.
+    """
+
+    __slots__ = ("_measured_at", "deployment", "gate", "handler", "in_flight", "latency", "limited", "paused_until")
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.gate: DeploymentGate | None = None
+        self.handler: Handler | None = None
         self.in_flight = 0
         self.latency = 0.0
         self.paused_until = 0.0
@@ -53,7 +58,8 @@ class DeploymentState:
         if seconds >= self.latency:
             self.latency = seconds
         else:
-            weight = math.exp(-max(0.0, now - self._measured_at) / DECAY_SECONDS)
+            past = now - self._measured_at
+            weight = math.exp(-past / DECAY_SECONDS) if past > 0.0 else 1.0
             self.latency = self.latency * weight + seconds * (1 - weight)
         self._measured_at = now
 
