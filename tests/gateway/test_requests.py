@@ -129,7 +129,7 @@ def test_where_nothing_is_named_the_first_provider_with_a_key_is_asked_its_usual
 
 def _asked(config: GatewayConfig) -> str | None:
     try:
-        return CallMaker(config, MONOTONIC).generation("x", None, None, None, {}).call.request.model
+        return CallMaker(config, MONOTONIC).generation("x", None, None, None, {})[0].request.model
     except BadRequest:
         return None
 
