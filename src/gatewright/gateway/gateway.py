@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel
 
 from gatewright.clock import MONOTONIC
-from gatewright.errors import GatewayError
 from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.controls import FlowControls
@@ -19,6 +18,7 @@ from gatewright.gateway.guard_controls import GuardControls
 from gatewright.gateway.home import HomeLoop
 from gatewright.gateway.reporting import Reporting, ReportMethods
 from gatewright.gateway.requests import CallMaker
+from gatewright.gateway.responses import embed_response, generate_response
 from gatewright.gateway.streams import GenerateStream
 from gatewright.gateway.under_way import Reader, UnderWay
 from gatewright.pipeline.call import Call
@@ -28,8 +28,7 @@ from gatewright.providers.lanes import ProviderFactory
 from gatewright.types.deployment import Deployment
 from gatewright.types.requests import Message
 from gatewright.types.responses import EmbedResponse, GenerateResponse
-from gatewright.types.results import Answer, Choice, Chunk, Embeddings
-from gatewright.types.schemas import parse
+from gatewright.types.results import Answer, Chunk
 
 __all__ = ["LiteLLMGateway"]
 
@@ -159,13 +158,13 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
 
     async def _generate(self, call: Call, parse_as: type[BaseModel] | None) -> GenerateResponse:
         reply, answer = await self._answer(call)
-        return self._response(call, parse_as, reply, answer)
+        return generate_response(call, parse_as, reply, answer, self._clock.now())
 
     async def _embed(self, call: Call) -> EmbedResponse:
         if not call.embedding.inputs:
             return EmbedResponse(embeddings=[], model=call.request.model, provider="", request_id=call.id, attempts=0)
         reply, vectors = await self._answer(call)
-        return self._embed_response(call, reply, vectors)
+        return embed_response(call, reply, vectors, self._clock.now())
 
     async def _answer(self, call: Call) -> tuple[Reply[Any, Any], Any]:
         """Have a call answered, whole."""
@@ -238,52 +237,9 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
 
         def respond(reply: Reply[Chunk, Answer]) -> GenerateResponse:
             assert reply.outcome is not None
-            return self._response(read_from, parse_as, reply, reply.outcome.value)
+            return generate_response(read_from, parse_as, reply, reply.outcome.value, self._clock.now())
 
         return GenerateStream(self._home, open_, respond, call.id)
-
-    def _response(
-        self, call: Call, parse_as: type[BaseModel] | None, reply: Reply[Any, Any], answer: Answer
-    ) -> GenerateResponse:
-        choices = answer.choices
-        parsed = _parsed(call, parse_as, reply, answer) if parse_as is not None else None
-        return GenerateResponse(
-            model=answer.model,
-            provider=answer.provider,
-            choices=choices,
-            request_id=call.id,
-            usage=answer.usage,
-            cost_usd=answer.cost_usd,
-            latency_ms=(self._clock.now() - call.started_at) * 1000,
-            cached=reply.cached,
-            cache_status=reply.cache_status,
-            cache_age=reply.cache_age,
-            attempts=reply.attempts,
-            parsed=parsed,
-            deployment_id=answer.deployment_id,
-            id=answer.id,
-            created=answer.created,
-            system_fingerprint=answer.system_fingerprint,
-            warnings=_warnings(reply.warnings, choices),
-            raw=answer.raw,
-        )
-
-    def _embed_response(self, call: Call, reply: Reply[Any, Any], vectors: Embeddings) -> EmbedResponse:
-        return EmbedResponse(
-            embeddings=vectors.vectors,
-            model=vectors.model,
-            provider=vectors.provider,
-            request_id=call.id,
-            usage=vectors.usage,
-            cost_usd=vectors.cost_usd,
-            latency_ms=(self._clock.now() - call.started_at) * 1000,
-            cached=reply.cached,
-            cache_status=reply.cache_status,
-            cache_age=reply.cache_age,
-            attempts=reply.attempts,
-            deployment_id=vectors.deployment_id,
-            warnings=list(reply.warnings),
-        )
 
     async def aclose(self) -> None:
         """Let calls under way end within `close_timeout` seconds, cut off the others, close all connections."""
@@ -318,25 +274,3 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
 
     def __repr__(self) -> str:
         return f"<LiteLLMGateway of {len(self.models())} models, {len(self.config.providers)} providers>"
-
-
-def _warnings(of_request: Sequence[str], choices: Sequence[Choice]) -> list[str]:
-    warnings = list(of_request)
-    for choice in choices:
-        if choice.warnings:
-            warnings += choice.warnings
-    return warnings
-
-
-def _parsed(call: Call, parse_as: type[BaseModel], reply: Reply[Any, Any], answer: Answer) -> BaseModel | None:
-    """Read the first choice as `parse_as`; a refusal or a tool call is an answer of another kind."""
-    choice = answer.choices[0]
-    if choice.refusal is not None or (choice.tool_calls and not choice.text):
-        return None
-    try:
-        return parse(parse_as, choice.text)
-    except GatewayError as error:
-        if reply.discard is not None:
-            reply.discard()
-        error.provider, error.model, error.request_id = answer.provider, answer.model, call.id
-        raise

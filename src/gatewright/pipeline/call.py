@@ -20,13 +20,19 @@ def new_id() -> str:
 
     Ids that grow with time keep the records of one time together, where each is found by its id.
     """
+    global _second, _beginning
+    now = int(time())
+    if now != _second:
+        _second, _beginning = now, f"req_{now:08x}"
     while True:
         try:
-            return f"req_{int(time()):08x}" + _random_digits.pop()
+            return _beginning + _random_digits.pop()
         except IndexError:
             _draw()
 
 
+_second = 0
+_beginning = ""
 # Random hexadecimal digits, 16 for each id, drawn from the system for many ids at once: a system call for each would
 # cost more than the rest of the id, and give the interpreter away to other threads.
 _random_digits: list[str] = []
