@@ -115,7 +115,7 @@ def make(provider: Scripted, tmp_path: Path) -> Make:
 def in_journal(directory: Path) -> list[OperationRecord]:
     """Give the records that a killed process would leave, in the order in which they were written."""
     reader = JournalReader(directory / "journal" / "sqlite")
-    records = [decode_record(entry.content) for entry in reader.read(1000)]
+    records = [decode_record(entry) for entry in reader.read(1000)]
     reader.close()
     return [record for record in records if isinstance(record, OperationRecord)]
 

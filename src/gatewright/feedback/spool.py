@@ -12,7 +12,7 @@ import msgspec
 from gatewright.errors import GatewayError
 from gatewright.feedback.types import Delivery, Feedback
 from gatewright.storage.errors import StoreUnavailable
-from gatewright.storage.journal import Entry, Journal, JournalConfig, JournalReader
+from gatewright.storage.journal import Journal, JournalConfig, JournalReader
 from gatewright.storage.journal.segment import segments
 from gatewright.storage.locks import FileLock
 
@@ -64,7 +64,7 @@ class Spool:
             try:
                 while entries := self._reader.read(BATCH):
                     self._hand_over(entries, add)
-                    self._reader.drained(entries)
+                    self._reader.drained()
                     moved += len(entries)
                 self._journal.close()
                 self._reader.read(1)  # which removes the files that are done with
@@ -72,10 +72,10 @@ class Spool:
                 self._turn.release()
         return moved
 
-    def _hand_over(self, entries: Sequence[Entry], add: Callable[[Sequence[Kept]], None]) -> None:
+    def _hand_over(self, entries: Sequence[bytes], add: Callable[[Sequence[Kept]], None]) -> None:
         """Hand over a batch; where something in it is not taken, all of it but that, which is put aside."""
         try:
-            add([_decoder.decode(entry.content) for entry in entries])
+            add([_decoder.decode(entry) for entry in entries])
         except GatewayError:
             raise
         except Exception:
@@ -83,9 +83,9 @@ class Spool:
                 for entry in entries:
                     self._hand_over([entry], add)
                 return
-            log.exception("a feedback of %d bytes cannot be stored and is put aside", len(entries[0].content))
+            log.exception("a feedback of %d bytes cannot be stored and is put aside", len(entries[0]))
             with (self._directory / REJECTED).open("ab") as file:
-                file.write(entries[0].content + b"\n")
+                file.write(entries[0] + b"\n")
 
     def close(self) -> None:
         """Let go of the files; what waits is drained by the next process."""

@@ -13,7 +13,7 @@ from gatewright.errors import GatewayError
 from gatewright.llmops.config import RecordsConfig
 from gatewright.llmops.retention import Retention
 from gatewright.storage.errors import StoreUnavailable
-from gatewright.storage.journal import Entry, Journal, JournalReader
+from gatewright.storage.journal import Journal, JournalReader
 from gatewright.storage.locks import FileLock
 from gatewright.storage.sql.store import RecordStore
 from gatewright.types.records import LateAttempt, OperationRecord, decode_record, encode_record
@@ -27,7 +27,6 @@ IDLE_SECONDS = 5.0
 MOST_WAIT = 5.0
 """How long the store is left alone, at the most, after it did not answer."""
 RETENTION_SECONDS = 600.0
-SMALL_BATCHES = 3
 
 
 class Writer:
@@ -157,26 +156,30 @@ class Writer:
         self.failure = error
 
     def _drain(self) -> None:
-        """Store what there is, batch by batch; what comes meanwhile, a few at a time, waits for the next turn."""
-        small = 0
-        while small < SMALL_BATCHES and (entries := self._reader.read(self._config.batch_size)):
-            filled = self._reader.filled
+        """Store what there is, batch by batch; what comes meanwhile waits for the next turn."""
+        while entries := self._reader.read(self._config.batch_size):
+            more = self._reader.more
             self._write(self._decoded(entries))
-            self._reader.drained(entries)
+            self._reader.drained()
             if self.failure is not None:
                 log.warning("the records' database answers again")
             self.failure, self.answered_at = None, time.monotonic()
-            small += not filled
+            if not more:
+                break
         self._reader.read(1)  # files that are drained to their ends go when they are read the next time
 
-    def _decoded(self, entries: Sequence[Entry]) -> list[OperationRecord | LateAttempt]:
-        records: list[OperationRecord | LateAttempt] = []
-        for entry in entries:
-            try:
-                records.append(decode_record(entry.content))
-            except msgspec.DecodeError as error:  # a newer program's, or nobody's
-                self._reject(entry.content, error)
-        return records
+    def _decoded(self, entries: Sequence[bytes]) -> list[OperationRecord | LateAttempt]:
+        try:
+            return list(map(decode_record, entries))
+        except msgspec.DecodeError:
+            return [record for entry in entries for record in self._if_a_record(entry)]
+
+    def _if_a_record(self, entry: bytes) -> list[OperationRecord | LateAttempt]:
+        try:
+            return [decode_record(entry)]
+        except msgspec.DecodeError as error:  # a newer program's, or nobody's
+            self._reject(entry, error)
+            return []
 
     def _write(self, records: Sequence[OperationRecord | LateAttempt]) -> None:
         """Store a batch; where something in it cannot be stored, all of it but that."""

@@ -1,6 +1,6 @@
 """A journal on the local disk: what was appended is there after the process was killed, until it is drained."""
 
 from gatewright.storage.journal.journal import Journal, JournalConfig
-from gatewright.storage.journal.reader import Entry, JournalReader
+from gatewright.storage.journal.reader import JournalReader
 
-__all__ = ["Entry", "Journal", "JournalConfig", "JournalReader"]
+__all__ = ["Journal", "JournalConfig", "JournalReader"]

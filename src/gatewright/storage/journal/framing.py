@@ -38,15 +38,17 @@ def frame(entry: bytes) -> bytes:
 def scan(data: bytes, limit: int) -> Scan:
     """Read up to `limit` entries from the start of `data`; what is cut off at its end counts as broken."""
     entries: list[bytes] = []
-    place, size = 0, len(data)
-    read = _header.unpack_from
-    while len(entries) < limit and place < size:
+    found, read = entries.append, _header.unpack_from
+    place, last = 0, len(data) - HEADER
+    for _ in range(limit):  # a few instructions an entry: all records come by here
+        if place > last:
+            return Scan(entries, place, broken=any(data[place:]))
+        length, checksum = read(data, place)
         start = place + HEADER
-        length, checksum = read(data, place) if start <= size else (0, 1)
         entry = data[start : start + length]
         if not length or len(entry) < length or crc32(entry, length) != checksum:
             return Scan(entries, place, broken=any(data[place:start]))
-        entries.append(entry)
+        found(entry)
         place = start + length
     return Scan(entries, place, broken=False)
 

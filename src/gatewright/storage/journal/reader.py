@@ -6,13 +6,12 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-from gatewright.storage.journal.framing import HEADER, resume, scan
+from gatewright.storage.journal.framing import HEADER, Scan, resume, scan
 from gatewright.storage.journal.segment import segments
 from gatewright.storage.locks import locked
 
-__all__ = ["Entry", "JournalReader"]
+__all__ = ["JournalReader"]
 
 log = logging.getLogger("gatewright.records")
 
@@ -22,23 +21,15 @@ MOST_BYTES = 8 << 20
 """What is read at once, of records with contents."""
 
 
-class Entry(NamedTuple):
-    """What was appended, and up to where its segment is read with it."""
-
-    content: bytes
-    path: Path
-    end: int
-
-
 class _Followed:
-    """A segment that is being read: `drained` is up to where what was read is safe elsewhere."""
+    """A segment that is being read: up to `read` it was, and up to `drained` what was read is safe elsewhere."""
 
-    __slots__ = ("damaged", "drained", "fd", "live", "path")
+    __slots__ = ("damaged", "drained", "fd", "live", "path", "read")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self.drained = 0
+        self.drained = self.read = 0
         self.damaged = False
         self.live = True
 
@@ -63,35 +54,36 @@ class JournalReader:
         self._followed: dict[Path, _Followed] = {}
         self.damaged = 0
         self.torn = 0
-        self.filled = False
+        self.more = False
 
     @property
     def follows_others(self) -> bool:
         """Whether another process is writing one of the segments."""
         return any(one.live and self._used(one.path) is None for one in self._followed.values())
 
-    def read(self, limit: int) -> list[Entry]:
+    def read(self, limit: int) -> list[bytes]:
         """Give up to `limit` entries that are not drained, of some megabytes; files that have no more are removed.
 
-        `filled` says afterwards whether there may be as many again.
+        `more` says afterwards whether there was more to read.
         """
-        entries: list[Entry] = []
+        entries: list[bytes] = []
         size = 0
+        self.more = False
+        for followed in self._followed.values():
+            followed.read = followed.drained
         for path in segments(self._directory):
             found = self._read(path, limit - len(entries))
             entries += found
-            size += sum([len(entry.content) for entry in found])
+            size += sum(map(len, found))
             if len(entries) >= limit or size >= MOST_BYTES:
+                self.more = True
                 break
-        self.filled = len(entries) * 2 >= limit or size * 2 >= MOST_BYTES
         return entries
 
-    def drained(self, entries: list[Entry]) -> None:
-        """Hear that these, as they were read, are safe elsewhere."""
-        for entry in entries:
-            followed = self._followed.get(entry.path)
-            if followed is not None:
-                followed.drained = entry.end
+    def drained(self) -> None:
+        """Hear that what was read the last time is safe elsewhere."""
+        for followed in self._followed.values():
+            followed.drained = followed.read
 
     def backlog(self) -> int:
         """Give how many bytes are not drained; files that other processes are writing count where they are read."""
@@ -130,7 +122,7 @@ class JournalReader:
                 return None
         return followed
 
-    def _read(self, path: Path, limit: int) -> list[Entry]:
+    def _read(self, path: Path, limit: int) -> list[bytes]:
         used = self._used(path)
         followed = self._follow(path)
         if followed is None or (used is not None and used <= followed.drained):
@@ -140,20 +132,23 @@ class JournalReader:
         start = followed.drained
         data = _rest(followed.fd, start) if ended else _chunk(followed.fd, start, used, limit)
         found = scan(data, limit)
-        entries = [*_placed(found.entries, path, start)]
-        if not ended:
-            return entries
-        if found.broken:
-            entries += self._mend(followed, data, found.end, limit - len(entries))
-        elif not entries:
+        if ended and found.broken:
+            return self._mend(followed, data, found, limit)
+        if ended and not found.entries:
             self._forget(followed)
-        return entries
-
-    def _mend(self, followed: _Followed, data: bytes, broken: int, limit: int) -> list[Entry]:
-        """Go on after a place of a finished segment that is no frame."""
-        if broken:  # what is whole before it is drained first
             return []
-        place = resume(data, broken)
+        # Of a file that another process writes a chunk is read, whose end may have cut an entry off.
+        self.more |= used is None and not ended and (found.broken or found.end > len(data) - HEADER)
+        followed.read = start + found.end
+        return found.entries
+
+    def _mend(self, followed: _Followed, data: bytes, found: Scan, limit: int) -> list[bytes]:
+        """Go on after a place of a finished segment that is no frame."""
+        self.more = True
+        if found.end:  # what is whole before it is drained first
+            followed.read = followed.drained + found.end
+            return found.entries
+        place = resume(data, 0)
         if place >= len(data):
             self.torn += 1
             log.warning("%s: its last %d bytes are no whole record and are left out", followed.path.name, len(data))
@@ -164,7 +159,8 @@ class JournalReader:
         log.error("%s: %d bytes are damaged and left out", followed.path.name, place)
         followed.drained += place
         found = scan(data[place:], limit)
-        return [*_placed(found.entries, followed.path, followed.drained)]
+        followed.read = followed.drained + found.end
+        return found.entries
 
     def _forget(self, followed: _Followed) -> None:
         del self._followed[followed.path]
@@ -173,14 +169,6 @@ class JournalReader:
         else:
             followed.path.unlink(missing_ok=True)
         os.close(followed.fd)
-
-
-def _placed(contents: list[bytes], path: Path, start: int) -> list[Entry]:
-    entries: list[Entry] = []
-    for content in contents:
-        start += HEADER + len(content)
-        entries.append(Entry(content, path, start))
-    return entries
 
 
 def _rest(fd: int, start: int) -> bytes:
