@@ -87,7 +87,7 @@ def _fill(path: Path, count: int) -> None:
         grains = _rollups(rng, number, round(count * share))
         with backend.transaction():
             for grain, rollups in grains.items():
-                backend.add_up(grain, (rollup.row(key, (None, None)) for key, rollup in rollups.items()))
+                backend.add_up(grain, [rollup.row(key, (None, None)) for key, rollup in rollups.items()])
     backend.close()
 
 

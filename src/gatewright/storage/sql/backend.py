@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -43,15 +43,18 @@ class Backend(Protocol):
         """Give the number of a series, a new one where it has none."""
         ...
 
-    def insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Add rows; `Duplicate` where one of `operations` is there, while others that are there stay as they are."""
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Add rows that have these columns; `Duplicate` where one of `operations` is there.
+
+        Others that are there stay as they are.
+        """
         ...
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, Sketches]:
         """Give the sketches of those rollups that are stored."""
         ...
 
-    def add_up(self, grain: str, rows: Iterable[Row]) -> None:
+    def add_up(self, grain: str, rows: Sequence[Row]) -> None:
         """Add the sums of rollups to those that are stored, and put their sketches in place of those."""
         ...
 

@@ -1,20 +1,23 @@
-"""The numbers of names, as they are remembered."""
+"""Numbers in place of names, as they are remembered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
-__all__ = ["Names"]
+__all__ = ["Numbers"]
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-class Names(dict[str | None, int | None]):
-    """Numbers by name; `number_of` is asked for one that is not remembered, and None has none."""
+class Numbers(dict[K, V]):
+    """Numbers by what they stand for; `number_of` is asked for one that is not remembered."""
 
-    def __init__(self, number_of: Callable[[str], int]) -> None:
+    def __init__(self, number_of: Callable[[K], V]) -> None:
         super().__init__()
         self._number_of = number_of
 
-    def __missing__(self, name: str | None) -> int | None:
-        # A NUL ends a text in PostgreSQL and is no part of any name.
-        number = self[name] = None if name is None else self._number_of(name.replace("\0", ""))
+    def __missing__(self, key: K) -> V:
+        number = self[key] = self._number_of(key)
         return number

@@ -11,7 +11,7 @@ from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.backend import Duplicate
 from gatewright.storage.sql.partitions import days_of, partition, upper_bound
 from gatewright.storage.sql.revisions import HEAD
-from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
+from gatewright.storage.sql.rows import ROLLUP_COLUMNS, Row
 
 if TYPE_CHECKING:
     import psycopg
@@ -109,14 +109,14 @@ class PostgresqlBackend:
         assert row is not None
         return row[0]
 
-    def insert(self, table: str, rows: Sequence[Row]) -> None:
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Copy them in, into partitions that are made for them."""
         for day in days_of(rows):
             self._ensure(table, day)
         if table == "operations":
-            self._copy(table, COLUMNS[table], rows)
+            self._copy(table, columns, rows)
         else:
-            self._copy(f"incoming_{table}", COLUMNS[table], rows)
+            self._copy(f"incoming_{table}", columns, rows)
             self._run(f"INSERT INTO {table} SELECT * FROM incoming_{table} ON CONFLICT DO NOTHING")
             self._run(f"TRUNCATE incoming_{table}")
 
@@ -129,13 +129,12 @@ class PostgresqlBackend:
         rows = self._run(select, ([key[0] for key in keys], [key[1] for key in keys]))
         return {(row[0], row[1]): (_bytes(row[2]), _bytes(row[3])) for row in rows}
 
-    def add_up(self, grain: str, rows: Iterable[Row]) -> None:
+    def add_up(self, grain: str, rows: Sequence[Row]) -> None:
         """Copy them aside, and insert or add them from there."""
-        listed = list(rows)
         if grain != "day":
-            for start in {row[1] for row in listed}:
+            for start in {row[1] for row in rows}:
                 self._ensure(f"rollups_{grain}", start)
-        self._copy(f"incoming_{grain}", ROLLUP_COLUMNS, listed)
+        self._copy(f"incoming_{grain}", ROLLUP_COLUMNS, rows)
         table = f"rollups_{grain}"
         added = [f"{column} = {table}.{column} + excluded.{column}" for column in ROLLUP_COLUMNS[2:-2]]
         placed = [f"{column} = excluded.{column}" for column in ROLLUP_COLUMNS[-2:]]

@@ -2,85 +2,87 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import mul
+
+from gatewright.storage.sql.rows import ROLLUP_COLUMNS, Column, Fields, Row
 from gatewright.storage.sql.sketches import merged
 from gatewright.types.operations import STATUSES
-from gatewright.types.records import OperationRecord
 
-__all__ = ["GRAINS", "Rollup", "Rollups"]
+__all__ = ["GRAINS", "Rollup", "by_grain", "minutes_of"]
 
 GRAINS = {"minute": 60, "hour": 3600, "day": 86400}
 """The rollups that are kept, and the seconds that one row of each is for."""
 ANSWERED = STATUSES.index("success")
+SUMS = ROLLUP_COLUMNS[2:-2]
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
 Key = tuple[int, int]
 
 
+@dataclass(slots=True)
 class Rollup:
-    """The sums of some operations, and the durations that go into their sketches."""
+    """The sums of some operations, in the order of `SUMS`, and the durations that go into their sketches."""
 
-    __slots__ = ("first_tokens", "latencies", "sums")
+    sums: list[int] = field(default_factory=lambda: [0] * len(SUMS))
+    latencies: list[float] = field(default_factory=list[float])
+    first_tokens: list[float] = field(default_factory=list[float])
 
-    def __init__(self) -> None:
-        self.sums = [0] * 16
-        self.latencies: list[float] = []
-        self.first_tokens: list[float] = []
-
-    def add(self, record: OperationRecord) -> None:
-        """Add an operation. Tokens count where they were paid for: not those of a cached or shared answer."""
-        sums = self.sums
-        sums[0] += 1
-        if record.cache is None:
-            sums[1] += record.prompt_tokens
-            sums[2] += record.completion_tokens
-            sums[3] += record.cached_tokens
-            sums[4] += record.reasoning_tokens
-        else:
-            sums[8 if record.cache == "shared" else 7] += 1
-        if record.cost is not None:
-            sums[5] += record.cost
-        elif record.status == ANSWERED:
-            sums[6] += 1
-        sums[9] += record.saved
-        sums[10] += record.retries
-        sums[11] += record.fallbacks
-        sums[12] += record.latency
-        sums[13] += record.queued
-        sums[14] += record.overhead
-        if record.cache == "shared":
-            sums[15] += record.saved
-        self.latencies.append(record.latency)
-        if record.first_token is not None:
-            self.first_tokens.append(record.first_token)
-
-    def join(self, other: Rollup) -> None:
+    def __add__(self, other: Rollup) -> Rollup:
         """Add all of another's."""
-        self.sums = [mine + others for mine, others in zip(self.sums, other.sums, strict=True)]
-        self.latencies += other.latencies
-        self.first_tokens += other.first_tokens
+        sums = [mine + others for mine, others in zip(self.sums, other.sums, strict=True)]
+        return Rollup(sums, self.latencies + other.latencies, self.first_tokens + other.first_tokens)
 
-    def row(self, key: Key, known: tuple[bytes | None, bytes | None]) -> tuple[object, ...]:
+    def row(self, key: Key, known: tuple[bytes | None, bytes | None]) -> Row:
         """Give the row that adds this to what is stored, whose sketches are `known`."""
         return (*key, *self.sums, merged(known[0], self.latencies), merged(known[1], self.first_tokens))
 
 
-class Rollups:
-    """The rollups of one batch."""
+def minutes_of(fields: Fields, series: Column) -> dict[Key, Rollup]:
+    """Add operations up by series and minute."""
+    summed = {name: column for name, column in _summed(fields).items() if any(column)}
+    grouped: defaultdict[Key, list[Row]] = defaultdict(list)
+    minutes = [at // 60_000 * 60 for at in fields["started_at"]]
+    each = zip(*summed.values(), fields["latency"], fields["first_token"], strict=True)
+    for key, values in zip(zip(series, minutes, strict=True), each, strict=True):
+        grouped[key].append(values)
+    return {key: _rollup(summed, rows) for key, rows in grouped.items()}
 
-    def __init__(self) -> None:
-        self._minutes: dict[Key, Rollup] = {}
 
-    def add(self, series: int, record: OperationRecord) -> None:
-        """Add an operation."""
-        key = (series, record.started_at // 60_000 * 60)
-        rollup = self._minutes.get(key)
-        if rollup is None:
-            rollup = self._minutes[key] = Rollup()
-        rollup.add(record)
+def by_grain(minutes: Mapping[Key, Rollup]) -> dict[str, Mapping[Key, Rollup]]:
+    """Give the rollups of each grain by series and start."""
+    grains = {"minute": minutes}
+    for grain in ("hour", "day"):
+        coarser: dict[Key, Rollup] = {}
+        for (series, start), rollup in minutes.items():
+            key = (series, start - start % GRAINS[grain])
+            known = coarser.get(key)
+            coarser[key] = rollup if known is None else known + rollup
+        grains[grain] = coarser
+    return grains
 
-    def by_grain(self) -> dict[str, dict[Key, Rollup]]:
-        """Give the rollups of each grain by series and start."""
-        grains: dict[str, dict[Key, Rollup]] = {"minute": self._minutes}
-        for grain in ("hour", "day"):
-            coarser = grains[grain] = {}
-            for (series, start), rollup in self._minutes.items():
-                coarser.setdefault((series, start - start % GRAINS[grain]), Rollup()).join(rollup)
-        return grains
+
+def _summed(fields: Fields) -> dict[str, Column]:
+    """Give what is summed. Tokens count where they were paid for: not those of a cached or shared answer."""
+    summed = {name: fields[name] for name in SUMS if name in fields}
+    cache, cost, saved = fields["cache"], fields["cost"], fields["saved"]
+    if cache.count(None) < len(cache):
+        paid = [tier is None for tier in cache]
+        shared = [tier == "shared" for tier in cache]
+        summed |= {name: [*map(mul, fields[name], paid)] for name in TOKENS}
+        summed["cached"] = [not (one or other) for one, other in zip(paid, shared, strict=True)]
+        summed["shared"], summed["saved_shared"] = shared, [*map(mul, saved, shared)]
+    if None in cost:
+        unpriced = zip(cost, fields["status"], strict=True)
+        summed["cost"] = [picodollars or 0 for picodollars in cost]
+        summed["unpriced"] = [picodollars is None and status == ANSWERED for picodollars, status in unpriced]
+    return summed
+
+
+def _rollup(names: Iterable[str], rows: Sequence[Row]) -> Rollup:
+    """Add up rows of what is summed under these names, and their latencies and times to the first token."""
+    *columns, latencies, first_tokens = zip(*rows, strict=True)
+    sums = dict.fromkeys(SUMS, 0) | dict(zip(names, map(sum, columns), strict=True))
+    sums["calls"] = len(rows)
+    return Rollup([*sums.values()], [*latencies], [one for one in first_tokens if one is not None])

@@ -1,28 +1,40 @@
-"""Records as rows: the columns that are written, and what goes into each."""
+"""Records as rows: the columns that are written, and what goes into each.
+
+A batch of operations is taken by columns and not one by one: what is done to a whole column at once costs its records
+a few hundredths of a microsecond each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from gatewright.storage.sql.names import Names
+from gatewright.storage.sql.names import Numbers
 from gatewright.types.records import OperationRecord
 
 __all__ = [
     "COLUMNS",
     "ROLLUP_COLUMNS",
+    "Column",
+    "Fields",
+    "Names",
     "Row",
-    "SeriesKey",
+    "Series",
     "attempt_rows",
     "content_row",
-    "operation_row",
-    "series_key",
+    "fields_of",
+    "operation_columns",
+    "series_of",
 ]
 
 Row = tuple[Any, ...]
-SeriesKey = tuple[int, int, int, int, int, int]
+Column = Sequence[Any]
+Fields = Mapping[str, Column]
+Names = Numbers[str | None, int | None]
+Series = tuple[str | None, str | None, str | None, str | None, int, int]
+"""What the reports tell operations apart by: tenant, agent, model, provider, type and status."""
 
 _COLUMNS = {
     "operations": (
@@ -44,55 +56,64 @@ ROLLUP_COLUMNS = tuple(_ROLLUP.split())
 _json = msgspec.json.Encoder().encode
 
 
-def series_key(record: OperationRecord, number: Names) -> SeriesKey:
-    """Give what the reports tell this operation apart by."""
-    return (
-        number[record.tenant] or 0,
-        number[record.agent] or 0,
-        number[record.model] or 0,
-        number[record.provider] or 0,
-        record.type,
-        record.status,
-    )
+def fields_of(records: Sequence[OperationRecord]) -> Fields:
+    """Give the values of each field of some records, in their order."""
+    columns = zip(*map(msgspec.structs.astuple, records), strict=True)
+    return dict(zip(OperationRecord.__struct_fields__, columns, strict=True))
 
 
-def operation_row(record: OperationRecord, series: int, number: Names) -> Row:
-    """Give the row of an operation; zeros that say nothing are left out, as they would take room."""
-    user, session = record.user, record.session
-    if (user is not None and "\0" in user) or (session is not None and "\0" in session):
-        user, session = _plain(user), _plain(session)
-    return (
-        record.id,
-        series,
-        record.started_at,
-        user,
-        session,
-        number[record.key],
-        number[_json(record.tags).decode()] if record.tags else None,
-        number[record.requested_model],
-        number[record.answered_model],
-        number[record.deployment],
-        number[record.lane],
-        1 if record.streamed else None,
-        record.prompt_tokens or None,
-        record.completion_tokens or None,
-        record.cached_tokens or None,
-        record.cache_write_tokens or None,
-        record.reasoning_tokens or None,
-        1 if record.estimated else None,
-        record.cost,
-        number[record.price_source],
-        record.latency,
-        record.first_token,
-        record.queued or None,
-        record.overhead,
-        record.retries or None,
-        record.fallbacks or None,
-        number[record.cache],
-        record.saved or None,
-        number[record.error],
-        _json(record.guards).decode() if record.guards else None,
-    )
+def series_of(fields: Fields) -> Iterable[Series]:
+    """Give the series of each operation."""
+    return zip(*[fields[name] for name in ("tenant", "agent", "model", "provider", "type", "status")], strict=True)
+
+
+def operation_columns(fields: Fields, series: Column, number: Names) -> dict[str, Column]:
+    """Give the columns of operations; zeros that say nothing are left out, and columns that none has anything in."""
+    columns: dict[str, Column] = {}
+    for name in COLUMNS["operations"]:
+        values = series if name == "series" else fields[name]
+        stored = _STORED.get(name)
+        if any(values) or (stored not in _FALSE_IS_NOTHING and values.count(None) < len(values)):
+            columns[name] = values if stored is None else stored(values, number)
+    return columns
+
+
+def _numbers(names: Column, number: Names) -> Column:
+    return [*map(number.__getitem__, names)]
+
+
+def _texts(texts: Column, number: Names) -> Column:
+    return texts if "\0" not in "".join(filter(None, texts)) else [*map(_plain, texts)]
+
+
+def _counts(counts: Column, number: Names) -> Column:
+    return [count or None for count in counts]
+
+
+def _flags(flags: Column, number: Names) -> Column:
+    return [1 if flag else None for flag in flags]
+
+
+def _tags(lists: Column, number: Names) -> Column:
+    return [number[_json(tags).decode()] if tags else None for tags in lists]
+
+
+def _verdicts(lists: Column, number: Names) -> Column:
+    return [_json(verdicts).decode() if verdicts else None for verdicts in lists]
+
+
+_STORED: dict[str, Callable[[Column, Names], Column]] = {
+    **dict.fromkeys(("user", "session"), _texts),
+    **dict.fromkeys(("key", "requested_model", "answered_model", "deployment", "lane"), _numbers),
+    **dict.fromkeys(("price_source", "cache", "error"), _numbers),
+    **dict.fromkeys(("streamed", "estimated"), _flags),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens"), _counts),
+    **dict.fromkeys(("reasoning_tokens", "queued", "retries", "fallbacks", "saved"), _counts),
+    "tags": _tags,
+    "guards": _verdicts,
+}
+"""How fields are stored that are not stored as they are."""
+_FALSE_IS_NOTHING = (_counts, _flags, _tags, _verdicts)
 
 
 def attempt_rows(record: OperationRecord, number: Names) -> Sequence[Row]:

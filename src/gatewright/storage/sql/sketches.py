@@ -14,9 +14,11 @@ from collections.abc import Iterable, Sequence
 __all__ = ["mean", "merged", "quantiles"]
 
 VALUES, CENTROIDS = b"V", b"C"
-MOST_VALUES = 24
+MOST_VALUES = 128
 """Up to so many values are kept as they are."""
 MOST_CENTROIDS = 128
+MOST_KEPT = 192
+"""Values that are added are centroids of their own, until there are so many in all."""
 ENOUGH = 10_000
 """Of twice as many centroids every second is taken, and so on: what that adds to a rank's error is at most 0.5 %."""
 
@@ -25,15 +27,24 @@ def merged(sketch: bytes | None, values: Sequence[float]) -> bytes | None:
     """Give a sketch with some more values in it; None where there are none at all."""
     if not values:
         return sketch
-    means, weights = _read([sketch] if sketch else [])
-    if not weights and len(means) + len(values) <= MOST_VALUES:
-        return VALUES + means.tobytes() + array("f", values).tobytes()
+    added = array("f", values)
+    if sketch is None or sketch[:1] == VALUES:
+        if len(sketch or b"") + 4 * len(added) <= 4 * MOST_VALUES + 1:
+            return (sketch or VALUES) + added.tobytes()
+    elif len(sketch) + 8 * len(added) <= 8 * MOST_KEPT + 1:
+        half = (len(sketch) + 1) // 2
+        return sketch[:half] + added.tobytes() + sketch[half:] + _ONES[: 4 * len(added)]
+    return _compressed([sketch] if sketch else [], added)
+
+
+def _compressed(sketches: Iterable[bytes], added: array[float]) -> bytes:
     from fastdigest import TDigest
 
+    means, weights = _read(sketches)
     digest = TDigest(MOST_CENTROIDS)
     if means:
         digest.batch_update(means, weights or None)
-    digest.batch_update(array("f", values))
+    digest.batch_update(added)
     centres, counts = zip(*digest.centroids, strict=True)
     return CENTROIDS + array("f", centres).tobytes() + array("I", map(round, counts)).tobytes()
 
@@ -57,6 +68,9 @@ def mean(sketches: Iterable[bytes]) -> float:
     if not weights:
         return sum(means) / len(means) if means else 0.0
     return sum(map(operator.mul, means, weights)) / sum(weights)
+
+
+_ONES = array("I", [1] * MOST_KEPT).tobytes()
 
 
 def _read(sketches: Iterable[bytes]) -> tuple[array[float], array[int]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 
 from gatewright.storage.errors import StoreUnavailable
@@ -36,47 +35,46 @@ _AT_ONCE = 500  # parameters of one statement
 Key = tuple[int, int]
 
 
-def _insert(table: str, columns: Sequence[str], rows: int = 1) -> str:
-    quoted = ", ".join(f'"{column}"' for column in columns)
-    row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT OR IGNORE INTO {table} ({quoted}) VALUES {', '.join([row] * rows)}"
-
-
-# A value that is bound costs a quarter of a microsecond, NULL or not, and most operations have none of these.
-_RARE = [
-    "tags",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "estimated",
-    "queued",
-    "retries",
-    "fallbacks",
-    "cache",
-    "saved",
-    "error",
-    "guards",
-]
-_USUAL = [column for column in COLUMNS["operations"] if column not in _RARE]
-_rare = itemgetter(*map(COLUMNS["operations"].index, _RARE))
-_NO_RARE = (None,) * len(_RARE)
 # With each statement that runs, the writer's thread lets go of the interpreter, and has to get it back from the calls:
 # many rows a statement disturb them less.
 _TOGETHER = 100
-_INSERT = {table: _insert(table, columns) for table, columns in COLUMNS.items()}
 
 
-class _Shape:
-    """How operations are inserted that have the same ones of the rare values, by their places in `_RARE`."""
+class _Insert:
+    """How rows are inserted into these columns of a table: one by one, and many at once."""
 
-    def __init__(self, rare: Sequence[int] = ()) -> None:
-        columns = [*_USUAL, *(_RARE[place] for place in rare)]
-        self.values = itemgetter(*map(COLUMNS["operations"].index, columns))
-        self.one = _insert("operations", columns)
-        self.together = _insert("operations", columns, _TOGETHER)
+    def __init__(self, into: str, columns: Sequence[str], otherwise: str = "") -> None:
+        quoted = ", ".join(f'"{column}"' for column in columns)
+        row = _marks(len(columns))
+        self._one = f"{into} ({quoted}) VALUES {row} {otherwise}"
+        self._together = f"{into} ({quoted}) VALUES {', '.join([row] * _TOGETHER)} {otherwise}"
+
+    def run(self, db: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Give how many were inserted."""
+        together = len(rows) - len(rows) % _TOGETHER
+        inserted = 0
+        for start in range(0, together, _TOGETHER):
+            some = [*chain.from_iterable(rows[start : start + _TOGETHER])]
+            inserted += db.execute(self._together, some).rowcount
+        return inserted + db.executemany(self._one, rows[together:]).rowcount
 
 
-_shape = lru_cache(maxsize=64)(_Shape)
+def _marks(count: int) -> str:
+    return f"({', '.join('?' * count)})"
+
+
+@lru_cache(maxsize=64)
+def _insert(table: str, columns: Sequence[str]) -> _Insert:
+    return _Insert(f"INSERT OR IGNORE INTO {table}", columns)
+
+
+@lru_cache
+def _add_up(grain: str) -> _Insert:
+    table = f"rollups_{grain}"
+    added = [f"{column} = {table}.{column} + excluded.{column}" for column in ROLLUP_COLUMNS[2:-2]]
+    placed = [f"{column} = excluded.{column}" for column in ROLLUP_COLUMNS[-2:]]
+    otherwise = f"ON CONFLICT (series, start) DO UPDATE SET {', '.join(added + placed)}"
+    return _Insert(f"INSERT INTO {table}", ROLLUP_COLUMNS, otherwise)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -151,8 +149,8 @@ class SqliteBackend:
         found: set[bytes] = set()
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            found.update(row[0] for row in self._db.execute(f"SELECT id FROM operations WHERE id IN ({marks})", some))
+            select = f"SELECT id FROM operations WHERE id IN {_marks(len(some))}"
+            found.update(row[0] for row in self._db.execute(select, some))
         return found
 
     def name(self, text: str) -> int:
@@ -167,38 +165,29 @@ class SqliteBackend:
         where = " AND ".join(f"{column} = ?" for column in columns)
         return self._db.execute(f"SELECT id FROM series WHERE {where}", key).fetchone()[0]
 
-    def insert(self, table: str, rows: Sequence[Row]) -> None:
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Add them."""
-        if table != "operations":
-            self._db.executemany(_INSERT[table], rows)
-            return
-        alike: dict[tuple[int, ...], list[Row]] = {}
-        for row in rows:
-            rare = _rare(row)
-            there = () if rare == _NO_RARE else tuple([place for place, one in enumerate(rare) if one is not None])
-            alike.setdefault(there, []).append(row)
-        inserted = sum(self._insert_alike(_shape(there), some) for there, some in alike.items())
-        if inserted != len(rows):
+        inserted = _insert(table, columns).run(self._db, rows)
+        if table == "operations" and inserted != len(rows):
             raise Duplicate
-
-    def _insert_alike(self, shape: _Shape, rows: Sequence[Row]) -> int:
-        values = [shape.values(row) for row in rows]
-        together = len(rows) - len(rows) % _TOGETHER
-        inserted = 0
-        for start in range(0, together, _TOGETHER):
-            some = list(chain.from_iterable(values[start : start + _TOGETHER]))
-            inserted += self._db.execute(shape.together, some).rowcount
-        return inserted + self._db.executemany(shape.one, values[together:]).rowcount
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, tuple[bytes | None, bytes | None]]:
         """Look them up."""
-        select = f"SELECT latencies, first_tokens FROM rollups_{grain} WHERE series = ? AND start = ?"
-        found = {key: self._db.execute(select, key).fetchone() for key in keys}
-        return {key: row for key, row in found.items() if row is not None}
+        found: dict[Key, tuple[bytes | None, bytes | None]] = {}
+        for start in range(0, len(keys), _TOGETHER):
+            some = keys[start : start + _TOGETHER]
+            select = (
+                f"WITH wanted (series, start) AS (VALUES {', '.join(['(?, ?)'] * len(some))}) "
+                "SELECT r.series, r.start, latencies, first_tokens "
+                f"FROM wanted w CROSS JOIN rollups_{grain} r ON r.series = w.series AND r.start = w.start"
+            )
+            rows = self._db.execute(select, [*chain.from_iterable(some)]).fetchall()
+            found |= {(series, start): (latencies, first) for series, start, latencies, first in rows}
+        return found
 
-    def add_up(self, grain: str, rows: Iterable[Row]) -> None:
+    def add_up(self, grain: str, rows: Sequence[Row]) -> None:
         """Insert or add."""
-        self._db.executemany(_add_up(grain), rows)
+        _add_up(grain).run(self._db, rows)
 
     def forget_operations(self, table: str, before: int) -> bool:
         """Delete the oldest rows, which lie together."""
@@ -231,17 +220,6 @@ class SqliteBackend:
         if self._connection is not None:
             _of_the_parent.append(self._connection)
         self._connection = None
-
-
-def _add_up(grain: str) -> str:
-    table = f"rollups_{grain}"
-    sums = ROLLUP_COLUMNS[2:-2]
-    added = [f"{column} = {table}.{column} + excluded.{column}" for column in sums]
-    placed = [f"{column} = excluded.{column}" for column in ROLLUP_COLUMNS[-2:]]
-    return (
-        f"INSERT INTO {table} ({', '.join(ROLLUP_COLUMNS)}) VALUES ({', '.join('?' * len(ROLLUP_COLUMNS))}) "
-        f"ON CONFLICT (series, start) DO UPDATE SET {', '.join(added + placed)}"
-    )
 
 
 _of_the_parent: list[object] = []

@@ -11,14 +11,25 @@ from typing import NamedTuple
 
 from gatewright.storage.sql.address import address_of
 from gatewright.storage.sql.backend import Backend, Duplicate, backend_for
-from gatewright.storage.sql.names import Names
-from gatewright.storage.sql.rollups import Rollups
-from gatewright.storage.sql.rows import Row, SeriesKey, attempt_rows, content_row, operation_row, series_key
+from gatewright.storage.sql.names import Numbers
+from gatewright.storage.sql.rollups import by_grain, minutes_of
+from gatewright.storage.sql.rows import (
+    COLUMNS,
+    Fields,
+    Names,
+    Row,
+    Series,
+    attempt_rows,
+    content_row,
+    fields_of,
+    operation_columns,
+    series_of,
+)
 from gatewright.types.records import LateAttempt, OperationRecord
 
 __all__ = ["Cutoffs", "RecordStore"]
 
-MOST_NAMES = 100_000
+MOST_NUMBERS = 200_000
 """Names and series whose numbers are remembered."""
 
 
@@ -41,16 +52,24 @@ class RecordStore:
     def __init__(self, where: str | Path) -> None:
         self._where = address_of(where)
         self._lock = threading.Lock()
-        self._names = Names(self._number_of)
-        self._series: dict[SeriesKey, int] = {}
+        self._forget_numbers()
 
     @functools.cached_property
     def _backend(self) -> Backend:
         # Its library is imported when there is something to store, and not when a gateway is made.
         return backend_for(self._where)
 
-    def _number_of(self, name: str) -> int:
-        return self._backend.name(name)
+    def _forget_numbers(self) -> None:
+        self._names: Names = Numbers(self._number_of_name)
+        self._series: Numbers[Series, int] = Numbers(self._number_of_series)
+
+    def _number_of_name(self, name: str | None) -> int | None:
+        # A NUL ends a text in PostgreSQL and is no part of any name.
+        return None if name is None else self._backend.name(name.replace("\0", ""))
+
+    def _number_of_series(self, series: Series) -> int:
+        *names, type_, status = series
+        return self._backend.series((*[self._names[name] or 0 for name in names], type_, status))
 
     def write(self, records: Sequence[OperationRecord], late: Sequence[LateAttempt] = ()) -> int:
         """Store what is not stored yet, in one transaction; give how many operations that were."""
@@ -73,7 +92,7 @@ class RecordStore:
                 yield
         except BaseException:
             # Numbers that were given in a transaction that is undone are nobody's.
-            self._names, self._series = Names(self._number_of), {}
+            self._forget_numbers()
             raise
 
     def check(self) -> None:
@@ -109,45 +128,31 @@ class RecordStore:
         self._backend.abandon()
 
     def _insert(self, records: Sequence[OperationRecord], late: Sequence[LateAttempt]) -> None:
-        operations: list[Row] = []
-        attempts: list[Row] = []
-        contents: list[Row] = []
-        rollups = Rollups()
+        if len(self._names) + len(self._series) > MOST_NUMBERS:
+            self._forget_numbers()
         names = self._names
-        if len(names) > MOST_NAMES:
-            names.clear()
-        for record in records:
-            series = self._series_of(record)
-            operations.append(operation_row(record, series, names))
-            if record.attempts:
-                attempts += attempt_rows(record, names)
-            if record.request is not None or record.answer is not None:
-                contents.append(content_row(record))
-            rollups.add(series, record)
+        if records:
+            self._insert_operations(fields_of(records))
+        attempts = [row for record in records if record.attempts for row in attempt_rows(record, names)]
         attempts += [self._late_row(one) for one in late]
-        for table, rows in (("operations", operations), ("attempts", attempts), ("contents", contents)):
+        contents = [
+            content_row(record) for record in records if record.request is not None or record.answer is not None
+        ]
+        for table, rows in (("attempts", attempts), ("contents", contents)):
             if rows:
-                self._backend.insert(table, rows)
-        if operations:
-            self._add_up(rollups)
+                self._backend.insert(table, COLUMNS[table], rows)
+
+    def _insert_operations(self, fields: Fields) -> None:
+        series = [*map(self._series.__getitem__, series_of(fields))]
+        columns = operation_columns(fields, series, self._names)
+        self._backend.insert("operations", tuple(columns), [*zip(*columns.values(), strict=True)])
+        for grain, rollups in by_grain(minutes_of(fields, series)).items():
+            known = self._backend.sketches(grain, [*rollups])
+            rows = [rollup.row(key, known.get(key, (None, None))) for key, rollup in rollups.items()]
+            self._backend.add_up(grain, rows)
 
     def _late_row(self, late: LateAttempt) -> Row:
         one = late.attempt
         names = self._names
         where = (names[one.deployment], names[one.provider])
         return (late.operation, late.number, *where, one.began, one.lasted, names[one.error])
-
-    def _add_up(self, rollups: Rollups) -> None:
-        for grain, by_key in rollups.by_grain().items():
-            known = self._backend.sketches(grain, list(by_key))
-            rows = [rollup.row(key, known.get(key, (None, None))) for key, rollup in by_key.items()]
-            self._backend.add_up(grain, rows)
-
-    def _series_of(self, record: OperationRecord) -> int:
-        key = series_key(record, self._names)
-        number = self._series.get(key)
-        if number is None:
-            if len(self._series) >= MOST_NAMES:
-                self._series.clear()
-            number = self._series[key] = self._backend.series(key)
-        return number
