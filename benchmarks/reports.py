@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,10 @@ def _keys(backend: Any) -> Iterator[tuple[tuple[int, ...], float]]:
 def _rollups(rng: random.Random, series: int, count: int) -> dict[str, dict[tuple[int, int], Any]]:
     """Make the rollups of one series: more operations by day than by night, latencies as they are seen."""
     from gatewright.storage.sql.rollups import GRAINS, Rollup
+    from gatewright.storage.sql.sketches import sketch_of
 
     grains: dict[str, dict[tuple[int, int], Rollup]] = {grain: {} for grain in GRAINS}
+    durations: dict[str, defaultdict[tuple[int, int], list[float]]] = {grain: defaultdict(list) for grain in GRAINS}
     first = NOW - DAYS * DAY
     for _ in range(count):
         at = first + int(min(rng.random(), rng.random() + 0.5) * DAYS * DAY)
@@ -120,7 +123,10 @@ def _rollups(rng: random.Random, series: int, count: int) -> dict[str, dict[tupl
             sums[2] += 150
             sums[5] += 3_500_000_000
             sums[12] += latency
-            rollup.latencies.append(latency)
+            durations[grain][series, at - at % seconds].append(latency)
+    for grain, rollups in grains.items():
+        for key, rollup in rollups.items():
+            rollup.latencies = sketch_of(durations[grain][key])
     return grains
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gatewright.storage.sql.address import address_of
-from gatewright.storage.sql.rows import Row
+from gatewright.storage.sql.rows import Columns, Row
 
 __all__ = ["Backend", "Duplicate", "backend_for"]
 
@@ -43,11 +43,8 @@ class Backend(Protocol):
         """Give the number of a series, a new one where it has none."""
         ...
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Add rows that have these columns; `Duplicate` where one of `operations` is there.
-
-        Others that are there stay as they are.
-        """
+    def insert(self, table: str, columns: Columns) -> None:
+        """Add rows, by columns; `Duplicate` where one of `operations` is there, others that are there stay."""
         ...
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, Sketches]:

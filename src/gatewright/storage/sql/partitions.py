@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from gatewright.storage.sql.rows import Row
-
 __all__ = ["days_of", "partition", "upper_bound"]
 
 DAY = 86400
@@ -14,9 +12,9 @@ _MONTHLY = frozenset({"rollups_hour"})
 _BY_TIME = frozenset({"rollups_minute", "rollups_hour"})  # the others by ids, whose first four bytes are the second
 
 
-def days_of(rows: Iterable[Row]) -> set[int]:
-    """Give the days, as seconds since 1970, of rows whose first column is an operation's id."""
-    return {int.from_bytes(row[0][:4], "big") // DAY * DAY for row in rows}
+def days_of(ids: Iterable[bytes]) -> set[int]:
+    """Give the days, as seconds since 1970, in which these operations began."""
+    return {int.from_bytes(second, "big") // DAY * DAY for second in {id_[:4] for id_ in ids}}
 
 
 def partition(table: str, second: int) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.backend import Duplicate
 from gatewright.storage.sql.partitions import days_of, partition, upper_bound
 from gatewright.storage.sql.revisions import HEAD
-from gatewright.storage.sql.rows import ROLLUP_COLUMNS, Row
+from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Columns, Row
 
 if TYPE_CHECKING:
     import psycopg
@@ -109,10 +109,11 @@ class PostgresqlBackend:
         assert row is not None
         return row[0]
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    def insert(self, table: str, columns: Columns) -> None:
         """Copy them in, into partitions that are made for them."""
-        for day in days_of(rows):
+        for day in days_of(columns[COLUMNS[table][0]]):
             self._ensure(table, day)
+        rows = zip(*columns.values(), strict=True)
         if table == "operations":
             self._copy(table, columns, rows)
         else:
@@ -166,7 +167,7 @@ class PostgresqlBackend:
     def _run(self, statement: str, values: Sequence[Any] | None = None) -> psycopg.Cursor[Any]:
         return self._db.execute(statement.encode(), values)
 
-    def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def _copy(self, table: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
         quoted = ", ".join(f'"{column}"' for column in columns)
         with self._db.cursor() as cursor, cursor.copy(f"COPY {table} ({quoted}) FROM STDIN".encode()) as copy:
             for row in rows:

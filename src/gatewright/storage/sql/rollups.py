@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import mul
 
 from gatewright.storage.sql.rows import ROLLUP_COLUMNS, Column, Fields, Row
-from gatewright.storage.sql.sketches import merged
+from gatewright.storage.sql.sketches import merged, sketch_of
 from gatewright.types.operations import STATUSES
 
 __all__ = ["GRAINS", "Rollup", "by_grain", "minutes_of"]
@@ -23,16 +23,17 @@ Key = tuple[int, int]
 
 @dataclass(slots=True)
 class Rollup:
-    """The sums of some operations, in the order of `SUMS`, and the durations that go into their sketches."""
+    """The sums of some operations, in the order of `SUMS`, and the sketches of their durations."""
 
     sums: list[int] = field(default_factory=lambda: [0] * len(SUMS))
-    latencies: list[float] = field(default_factory=list[float])
-    first_tokens: list[float] = field(default_factory=list[float])
+    latencies: bytes | None = None
+    first_tokens: bytes | None = None
 
     def __add__(self, other: Rollup) -> Rollup:
         """Add all of another's."""
         sums = [mine + others for mine, others in zip(self.sums, other.sums, strict=True)]
-        return Rollup(sums, self.latencies + other.latencies, self.first_tokens + other.first_tokens)
+        latencies = merged(self.latencies, other.latencies)
+        return Rollup(sums, latencies, merged(self.first_tokens, other.first_tokens))
 
     def row(self, key: Key, known: tuple[bytes | None, bytes | None]) -> Row:
         """Give the row that adds this to what is stored, whose sketches are `known`."""
@@ -85,4 +86,5 @@ def _rollup(names: Iterable[str], rows: Sequence[Row]) -> Rollup:
     *columns, latencies, first_tokens = zip(*rows, strict=True)
     sums = dict.fromkeys(SUMS, 0) | dict(zip(names, map(sum, columns), strict=True))
     sums["calls"] = len(rows)
-    return Rollup([*sums.values()], [*latencies], [one for one in first_tokens if one is not None])
+    streamed = [one for one in first_tokens if one is not None]
+    return Rollup([*sums.values()], sketch_of(latencies), sketch_of(streamed))

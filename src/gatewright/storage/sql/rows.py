@@ -12,18 +12,19 @@ from typing import Any
 import msgspec
 
 from gatewright.storage.sql.names import Numbers
-from gatewright.types.records import OperationRecord
+from gatewright.types.records import LateAttempt, OperationRecord
 
 __all__ = [
     "COLUMNS",
     "ROLLUP_COLUMNS",
     "Column",
+    "Columns",
     "Fields",
     "Names",
     "Row",
     "Series",
-    "attempt_rows",
-    "content_row",
+    "attempt_columns",
+    "content_columns",
     "fields_of",
     "operation_columns",
     "series_of",
@@ -31,6 +32,7 @@ __all__ = [
 
 Row = tuple[Any, ...]
 Column = Sequence[Any]
+Columns = Mapping[str, Column]
 Fields = Mapping[str, Column]
 Names = Numbers[str | None, int | None]
 Series = tuple[str | None, str | None, str | None, str | None, int, int]
@@ -67,7 +69,7 @@ def series_of(fields: Fields) -> Iterable[Series]:
     return zip(*[fields[name] for name in ("tenant", "agent", "model", "provider", "type", "status")], strict=True)
 
 
-def operation_columns(fields: Fields, series: Column, number: Names) -> dict[str, Column]:
+def operation_columns(fields: Fields, series: Column, number: Names) -> Columns:
     """Give the columns of operations; zeros that say nothing are left out, and columns that none has anything in."""
     columns: dict[str, Column] = {}
     for name in COLUMNS["operations"]:
@@ -116,17 +118,32 @@ _STORED: dict[str, Callable[[Column, Names], Column]] = {
 _FALSE_IS_NOTHING = (_counts, _flags, _tags, _verdicts)
 
 
-def attempt_rows(record: OperationRecord, number: Names) -> Sequence[Row]:
-    """Give the rows of an operation's attempts, the first one's number 1."""
-    return [
-        (record.id, place, number[one.deployment], number[one.provider], one.began, one.lasted, number[one.error])
-        for place, one in enumerate(record.attempts, 1)
+def attempt_columns(records: Iterable[OperationRecord], late: Iterable[LateAttempt], number: Names) -> Columns:
+    """Give the columns of attempts: those of the operations, the first one's number 1, and those that ended late."""
+    made = [
+        (record.id, place, attempt)
+        for record in records
+        if record.attempts
+        for place, attempt in enumerate(record.attempts, 1)
     ]
+    made += [(one.operation, one.number, one.attempt) for one in late]
+    return _columns(
+        "attempts",
+        [
+            (id_, place, number[one.deployment], number[one.provider], one.began, one.lasted, number[one.error])
+            for id_, place, one in made
+        ],
+    )
 
 
-def content_row(record: OperationRecord) -> Row:
-    """Give the row of what was asked and answered."""
-    return (record.id, _plain(record.request), _plain(record.answer))
+def content_columns(records: Iterable[OperationRecord]) -> Columns:
+    """Give the columns of what was asked and answered."""
+    told = [one for one in records if one.request is not None or one.answer is not None]
+    return _columns("contents", [(one.id, _plain(one.request), _plain(one.answer)) for one in told])
+
+
+def _columns(table: str, rows: Sequence[Row]) -> Columns:
+    return dict(zip(COLUMNS[table], zip(*rows, strict=True), strict=True)) if rows else {}
 
 
 def _plain(text: str | None) -> str | None:

@@ -8,10 +8,11 @@ Few values are kept as they are, many as the centroids of a t-digest (Dunning & 
 from __future__ import annotations
 
 import operator
+import struct
 from array import array
 from collections.abc import Iterable, Sequence
 
-__all__ = ["mean", "merged", "quantiles"]
+__all__ = ["mean", "merged", "quantiles", "sketch_of"]
 
 VALUES, CENTROIDS = b"V", b"C"
 MOST_VALUES = 128
@@ -23,28 +24,36 @@ ENOUGH = 10_000
 """Of twice as many centroids every second is taken, and so on: what that adds to a rank's error is at most 0.5 %."""
 
 
-def merged(sketch: bytes | None, values: Sequence[float]) -> bytes | None:
-    """Give a sketch with some more values in it; None where there are none at all."""
+def sketch_of(values: Sequence[float]) -> bytes | None:
+    """Give the sketch of some values; None where there are none."""
     if not values:
-        return sketch
-    added = array("f", values)
-    if sketch is None or sketch[:1] == VALUES:
-        if len(sketch or b"") + 4 * len(added) <= 4 * MOST_VALUES + 1:
-            return (sketch or VALUES) + added.tobytes()
-    elif len(sketch) + 8 * len(added) <= 8 * MOST_KEPT + 1:
-        half = (len(sketch) + 1) // 2
-        return sketch[:half] + added.tobytes() + sketch[half:] + _ONES[: 4 * len(added)]
-    return _compressed([sketch] if sketch else [], added)
+        return None
+    sketch = VALUES + struct.pack(f"{len(values)}f", *values)
+    return sketch if len(values) <= MOST_VALUES else _compressed([sketch])
 
 
-def _compressed(sketches: Iterable[bytes], added: array[float]) -> bytes:
+def merged(one: bytes | None, other: bytes | None) -> bytes | None:
+    """Give the sketch of the values of both; None is the sketch of none."""
+    if one is None or other is None:
+        return other if one is None else one
+    if other[:1] != VALUES:
+        one, other = other, one
+    if other[:1] == VALUES:
+        added = other[1:]
+        if one[:1] == VALUES and len(one) + len(added) <= 1 + 4 * MOST_VALUES:
+            return one + added
+        if one[:1] == CENTROIDS and len(one) + 2 * len(added) <= 1 + 8 * MOST_KEPT:
+            half = (len(one) + 1) // 2
+            return one[:half] + added + one[half:] + _ONES[: len(added)]
+    return _compressed([one, other])
+
+
+def _compressed(sketches: Sequence[bytes]) -> bytes:
     from fastdigest import TDigest
 
     means, weights = _read(sketches)
     digest = TDigest(MOST_CENTROIDS)
-    if means:
-        digest.batch_update(means, weights or None)
-    digest.batch_update(added)
+    digest.batch_update(means, weights or None)
     centres, counts = zip(*digest.centroids, strict=True)
     return CENTROIDS + array("f", centres).tobytes() + array("I", map(round, counts)).tobytes()
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.backend import Duplicate
 from gatewright.storage.sql.revisions import HEAD
-from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
+from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Columns, Row
 
 __all__ = ["BUSY_SECONDS", "SqliteBackend", "prepare"]
 
@@ -38,6 +39,9 @@ Key = tuple[int, int]
 # With each statement that runs, the writer's thread lets go of the interpreter, and has to get it back from the calls:
 # many rows a statement disturb them less.
 _TOGETHER = 100
+# Of None, and of bytes, sqlite3 looks for an adapter each time it binds one, which takes longer than all else;
+# not of a bytearray, nor of a number. SQLite stores NULL for what is not a number.
+_NULL = math.nan
 
 
 class _Insert:
@@ -46,17 +50,17 @@ class _Insert:
     def __init__(self, into: str, columns: Sequence[str], otherwise: str = "") -> None:
         quoted = ", ".join(f'"{column}"' for column in columns)
         row = _marks(len(columns))
+        self._width = len(columns)
         self._one = f"{into} ({quoted}) VALUES {row} {otherwise}"
         self._together = f"{into} ({quoted}) VALUES {', '.join([row] * _TOGETHER)} {otherwise}"
 
-    def run(self, db: sqlite3.Connection, rows: Sequence[Row]) -> int:
-        """Give how many were inserted."""
-        together = len(rows) - len(rows) % _TOGETHER
+    def run(self, db: sqlite3.Connection, rows: Iterator[Row], count: int) -> int:
+        """Give how many of so many rows were inserted."""
+        values = chain.from_iterable(rows)
         inserted = 0
-        for start in range(0, together, _TOGETHER):
-            some = [*chain.from_iterable(rows[start : start + _TOGETHER])]
-            inserted += db.execute(self._together, some).rowcount
-        return inserted + db.executemany(self._one, rows[together:]).rowcount
+        for _ in range(count // _TOGETHER):
+            inserted += db.execute(self._together, [*islice(values, self._width * _TOGETHER)]).rowcount
+        return inserted + db.executemany(self._one, rows).rowcount
 
 
 def _marks(count: int) -> str:
@@ -165,10 +169,13 @@ class SqliteBackend:
         where = " AND ".join(f"{column} = ?" for column in columns)
         return self._db.execute(f"SELECT id FROM series WHERE {where}", key).fetchone()[0]
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    def insert(self, table: str, columns: Columns) -> None:
         """Add them."""
-        inserted = _insert(table, columns).run(self._db, rows)
-        if table == "operations" and inserted != len(rows):
+        ids, *others = columns.values()
+        values = ([*map(bytearray, ids)], *[[_NULL if value is None else value for value in one] for one in others])
+        count = len(ids)
+        inserted = _insert(table, tuple(columns)).run(self._db, zip(*values, strict=True), count)
+        if table == "operations" and inserted != count:
             raise Duplicate
 
     def sketches(self, grain: str, keys: Sequence[Key]) -> Mapping[Key, tuple[bytes | None, bytes | None]]:
@@ -187,7 +194,7 @@ class SqliteBackend:
 
     def add_up(self, grain: str, rows: Sequence[Row]) -> None:
         """Insert or add."""
-        _add_up(grain).run(self._db, rows)
+        _add_up(grain).run(self._db, iter(rows), len(rows))
 
     def forget_operations(self, table: str, before: int) -> bool:
         """Delete the oldest rows, which lie together."""

@@ -14,13 +14,11 @@ from gatewright.storage.sql.backend import Backend, Duplicate, backend_for
 from gatewright.storage.sql.names import Numbers
 from gatewright.storage.sql.rollups import by_grain, minutes_of
 from gatewright.storage.sql.rows import (
-    COLUMNS,
     Fields,
     Names,
-    Row,
     Series,
-    attempt_rows,
-    content_row,
+    attempt_columns,
+    content_columns,
     fields_of,
     operation_columns,
     series_of,
@@ -130,29 +128,17 @@ class RecordStore:
     def _insert(self, records: Sequence[OperationRecord], late: Sequence[LateAttempt]) -> None:
         if len(self._names) + len(self._series) > MOST_NUMBERS:
             self._forget_numbers()
-        names = self._names
         if records:
             self._insert_operations(fields_of(records))
-        attempts = [row for record in records if record.attempts for row in attempt_rows(record, names)]
-        attempts += [self._late_row(one) for one in late]
-        contents = [
-            content_row(record) for record in records if record.request is not None or record.answer is not None
-        ]
-        for table, rows in (("attempts", attempts), ("contents", contents)):
-            if rows:
-                self._backend.insert(table, COLUMNS[table], rows)
+        if attempts := attempt_columns(records, late, self._names):
+            self._backend.insert("attempts", attempts)
+        if contents := content_columns(records):
+            self._backend.insert("contents", contents)
 
     def _insert_operations(self, fields: Fields) -> None:
         series = [*map(self._series.__getitem__, series_of(fields))]
-        columns = operation_columns(fields, series, self._names)
-        self._backend.insert("operations", tuple(columns), [*zip(*columns.values(), strict=True)])
+        self._backend.insert("operations", operation_columns(fields, series, self._names))
         for grain, rollups in by_grain(minutes_of(fields, series)).items():
             known = self._backend.sketches(grain, [*rollups])
             rows = [rollup.row(key, known.get(key, (None, None))) for key, rollup in rollups.items()]
             self._backend.add_up(grain, rows)
-
-    def _late_row(self, late: LateAttempt) -> Row:
-        one = late.attempt
-        names = self._names
-        where = (names[one.deployment], names[one.provider])
-        return (late.operation, late.number, *where, one.began, one.lasted, names[one.error])
