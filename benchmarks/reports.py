@@ -104,11 +104,10 @@ def _keys(backend: Any) -> Iterator[tuple[tuple[int, ...], float]]:
 
 def _rollups(rng: random.Random, series: int, count: int) -> dict[str, dict[tuple[int, int], Any]]:
     """Make the rollups of one series: more operations by day than by night, latencies as they are seen."""
-    from gatewright.storage.sql.rollups import GRAINS, Rollup
+    from gatewright.storage.sql.rollups import GRAINS, SUMS, Rollup
     from gatewright.storage.sql.sketches import sketch_of
 
-    grains: dict[str, dict[tuple[int, int], Rollup]] = {grain: {} for grain in GRAINS}
-    durations: dict[str, defaultdict[tuple[int, int], list[float]]] = {grain: defaultdict(list) for grain in GRAINS}
+    durations: dict[str, defaultdict[tuple[int, int], list[int]]] = {grain: defaultdict(list) for grain in GRAINS}
     first = NOW - DAYS * DAY
     for _ in range(count):
         at = first + int(min(rng.random(), rng.random() + 0.5) * DAYS * DAY)
@@ -116,18 +115,19 @@ def _rollups(rng: random.Random, series: int, count: int) -> dict[str, dict[tupl
         for grain, seconds in GRAINS.items():
             if grain == "minute" and at < NOW - DAY:
                 continue  # of a range of 30 days no minute is read
-            rollup = grains[grain].setdefault((series, at - at % seconds), Rollup())
-            sums = rollup.sums
-            sums[0] += 1
-            sums[1] += 800
-            sums[2] += 150
-            sums[5] += 3_500_000_000
-            sums[12] += latency
             durations[grain][series, at - at % seconds].append(latency)
-    for grain, rollups in grains.items():
-        for key, rollup in rollups.items():
-            rollup.latencies = sketch_of(durations[grain][key])
-    return grains
+    each = {"calls": 1, "prompt_tokens": 800, "completion_tokens": 150, "cost": 3_500_000_000}
+    return {
+        grain: {
+            key: Rollup(
+                [sum(latencies) if name == "latency" else each.get(name, 0) * len(latencies) for name in SUMS],
+                sketch_of(latencies),
+                None,
+            )
+            for key, latencies in by_key.items()
+        }
+        for grain, by_key in durations.items()
+    }
 
 
 def _median(values: list[float]) -> float:

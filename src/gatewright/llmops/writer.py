@@ -183,8 +183,8 @@ class Writer:
 
     def _write(self, records: Sequence[OperationRecord | LateAttempt]) -> None:
         """Store a batch; where something in it cannot be stored, all of it but that."""
-        operations = [record for record in records if isinstance(record, OperationRecord)]
-        late = [record for record in records if isinstance(record, LateAttempt)]
+        operations = [record for record in records if type(record) is OperationRecord]
+        late = [record for record in records if type(record) is LateAttempt]
         try:
             self.written += self._store.write(operations, late)
         except GatewayError:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from gatewright.storage.sql.address import address_of
-from gatewright.storage.sql.rows import Columns, Row
+from gatewright.storage.sql.fields import Columns
+from gatewright.storage.sql.rows import Row
 
 __all__ = ["Backend", "Duplicate", "backend_for"]
 

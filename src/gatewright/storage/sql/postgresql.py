@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gatewright.errors import MissingExtra
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.backend import Duplicate
+from gatewright.storage.sql.fields import Columns
 from gatewright.storage.sql.partitions import days_of, partition, upper_bound
 from gatewright.storage.sql.revisions import HEAD
-from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Columns, Row
+from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
 
 if TYPE_CHECKING:
     import psycopg

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 from operator import mul
 
-from gatewright.storage.sql.rows import ROLLUP_COLUMNS, Column, Fields, Row
+from gatewright.storage.sql.fields import Column, Columns
+from gatewright.storage.sql.rows import ROLLUP_COLUMNS, Row
 from gatewright.storage.sql.sketches import merged, sketch_of
 from gatewright.types.operations import STATUSES
 
-__all__ = ["GRAINS", "Rollup", "by_grain", "minutes_of"]
+__all__ = ["GRAINS", "SUMS", "Rollup", "by_grain", "minutes_of"]
 
 GRAINS = {"minute": 60, "hour": 3600, "day": 86400}
 """The rollups that are kept, and the seconds that one row of each is for."""
@@ -21,13 +23,13 @@ TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_toke
 Key = tuple[int, int]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Rollup:
     """The sums of some operations, in the order of `SUMS`, and the sketches of their durations."""
 
-    sums: list[int] = field(default_factory=lambda: [0] * len(SUMS))
-    latencies: bytes | None = None
-    first_tokens: bytes | None = None
+    sums: Sequence[int]
+    latencies: bytes | None
+    first_tokens: bytes | None
 
     def __add__(self, other: Rollup) -> Rollup:
         """Add all of another's."""
@@ -40,15 +42,31 @@ class Rollup:
         return (*key, *self.sums, merged(known[0], self.latencies), merged(known[1], self.first_tokens))
 
 
-def minutes_of(fields: Fields, series: Column) -> dict[Key, Rollup]:
+def minutes_of(fields: Columns, series: Column) -> dict[Key, Rollup]:
     """Add operations up by series and minute."""
-    summed = {name: column for name, column in _summed(fields).items() if any(column)}
-    grouped: defaultdict[Key, list[Row]] = defaultdict(list)
+    places: defaultdict[Key, list[int]] = defaultdict(list)
     minutes = [at // 60_000 * 60 for at in fields["started_at"]]
-    each = zip(*summed.values(), fields["latency"], fields["first_token"], strict=True)
-    for key, values in zip(zip(series, minutes, strict=True), each, strict=True):
-        grouped[key].append(values)
-    return {key: _rollup(summed, rows) for key, rows in grouped.items()}
+    for place, key in enumerate(zip(series, minutes, strict=True)):
+        places[key].append(place)
+    order = [*chain.from_iterable(places.values())]
+    ends = [0, *accumulate(map(len, places.values()))]
+    sums = {name: _sums(column, order, ends) for name, column in _summed(fields).items() if any(column)}
+    sums["calls"] = [*map(len, places.values())]
+    nothing = [0] * len(places)
+    each = zip(*[sums.get(name, nothing) for name in SUMS], strict=True)
+    sketches = [_sketches(fields[name], order, ends) for name in ("latency", "first_token")]
+    return {key: Rollup(*one) for key, *one in zip(places, each, *sketches, strict=True)}
+
+
+def _sums(column: Column, order: Iterable[int], ends: Iterable[int]) -> list[int]:
+    """Sum the pieces of a column, put into this order, up to each of these ends."""
+    until = [0, *accumulate(map(column.__getitem__, order))]
+    return [until[end] - until[start] for start, end in pairwise(ends)]
+
+
+def _sketches(column: Column, order: Iterable[int], ends: Iterable[int]) -> list[bytes | None]:
+    ordered = [*map(column.__getitem__, order)]
+    return [sketch_of([value for value in ordered[start:end] if value is not None]) for start, end in pairwise(ends)]
 
 
 def by_grain(minutes: Mapping[Key, Rollup]) -> dict[str, Mapping[Key, Rollup]]:
@@ -64,7 +82,7 @@ def by_grain(minutes: Mapping[Key, Rollup]) -> dict[str, Mapping[Key, Rollup]]:
     return grains
 
 
-def _summed(fields: Fields) -> dict[str, Column]:
+def _summed(fields: Columns) -> Columns:
     """Give what is summed. Tokens count where they were paid for: not those of a cached or shared answer."""
     summed = {name: fields[name] for name in SUMS if name in fields}
     cache, cost, saved = fields["cache"], fields["cost"], fields["saved"]
@@ -79,12 +97,3 @@ def _summed(fields: Fields) -> dict[str, Column]:
         summed["cost"] = [picodollars or 0 for picodollars in cost]
         summed["unpriced"] = [picodollars is None and status == ANSWERED for picodollars, status in unpriced]
     return summed
-
-
-def _rollup(names: Iterable[str], rows: Sequence[Row]) -> Rollup:
-    """Add up rows of what is summed under these names, and their latencies and times to the first token."""
-    *columns, latencies, first_tokens = zip(*rows, strict=True)
-    sums = dict.fromkeys(SUMS, 0) | dict(zip(names, map(sum, columns), strict=True))
-    sums["calls"] = len(rows)
-    streamed = [one for one in first_tokens if one is not None]
-    return Rollup([*sums.values()], sketch_of(latencies), sketch_of(streamed))

@@ -1,42 +1,28 @@
-"""Records as rows: the columns that are written, and what goes into each.
-
-A batch of operations is taken by columns and not one by one: what is done to a whole column at once costs its records
-a few hundredths of a microsecond each.
-"""
+"""Records as rows: the columns that are written, and what goes into each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from gatewright.storage.sql.fields import Column, Columns
 from gatewright.storage.sql.names import Numbers
 from gatewright.types.records import LateAttempt, OperationRecord
 
 __all__ = [
     "COLUMNS",
     "ROLLUP_COLUMNS",
-    "Column",
-    "Columns",
-    "Fields",
     "Names",
     "Row",
-    "Series",
     "attempt_columns",
     "content_columns",
-    "fields_of",
     "operation_columns",
-    "series_of",
 ]
 
 Row = tuple[Any, ...]
-Column = Sequence[Any]
-Columns = Mapping[str, Column]
-Fields = Mapping[str, Column]
 Names = Numbers[str | None, int | None]
-Series = tuple[str | None, str | None, str | None, str | None, int, int]
-"""What the reports tell operations apart by: tenant, agent, model, provider, type and status."""
 
 _COLUMNS = {
     "operations": (
@@ -58,18 +44,7 @@ ROLLUP_COLUMNS = tuple(_ROLLUP.split())
 _json = msgspec.json.Encoder().encode
 
 
-def fields_of(records: Sequence[OperationRecord]) -> Fields:
-    """Give the values of each field of some records, in their order."""
-    columns = zip(*map(msgspec.structs.astuple, records), strict=True)
-    return dict(zip(OperationRecord.__struct_fields__, columns, strict=True))
-
-
-def series_of(fields: Fields) -> Iterable[Series]:
-    """Give the series of each operation."""
-    return zip(*[fields[name] for name in ("tenant", "agent", "model", "provider", "type", "status")], strict=True)
-
-
-def operation_columns(fields: Fields, series: Column, number: Names) -> Columns:
+def operation_columns(fields: Columns, series: Column, number: Names) -> Columns:
     """Give the columns of operations; zeros that say nothing are left out, and columns that none has anything in."""
     columns: dict[str, Column] = {}
     for name in COLUMNS["operations"]:

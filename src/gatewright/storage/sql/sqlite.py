@@ -13,8 +13,9 @@ from pathlib import Path
 
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.sql.backend import Duplicate
+from gatewright.storage.sql.fields import Columns
 from gatewright.storage.sql.revisions import HEAD
-from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Columns, Row
+from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS, Row
 
 __all__ = ["BUSY_SECONDS", "SqliteBackend", "prepare"]
 

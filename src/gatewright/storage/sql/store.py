@@ -11,18 +11,10 @@ from typing import NamedTuple
 
 from gatewright.storage.sql.address import address_of
 from gatewright.storage.sql.backend import Backend, Duplicate, backend_for
+from gatewright.storage.sql.fields import Columns, Series, fields_of, series_of
 from gatewright.storage.sql.names import Numbers
 from gatewright.storage.sql.rollups import by_grain, minutes_of
-from gatewright.storage.sql.rows import (
-    Fields,
-    Names,
-    Series,
-    attempt_columns,
-    content_columns,
-    fields_of,
-    operation_columns,
-    series_of,
-)
+from gatewright.storage.sql.rows import Names, attempt_columns, content_columns, operation_columns
 from gatewright.types.records import LateAttempt, OperationRecord
 
 __all__ = ["Cutoffs", "RecordStore"]
@@ -71,7 +63,9 @@ class RecordStore:
 
     def write(self, records: Sequence[OperationRecord], late: Sequence[LateAttempt] = ()) -> int:
         """Store what is not stored yet, in one transaction; give how many operations that were."""
-        new = list({record.id: record for record in records}.values())
+        new = records
+        if len({record.id for record in records}) < len(records):
+            new = [*{record.id: record for record in records}.values()]
         with self._lock:
             try:
                 with self._transaction():
@@ -135,7 +129,7 @@ class RecordStore:
         if contents := content_columns(records):
             self._backend.insert("contents", contents)
 
-    def _insert_operations(self, fields: Fields) -> None:
+    def _insert_operations(self, fields: Columns) -> None:
         series = [*map(self._series.__getitem__, series_of(fields))]
         self._backend.insert("operations", operation_columns(fields, series, self._names))
         for grain, rollups in by_grain(minutes_of(fields, series)).items():
