@@ -10,9 +10,9 @@ from gatewright.clock import MONOTONIC
 from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.parts import Came, Landed, encoded
 from gatewright.layers.rate_limiter.config import RateLimitConfig
-from gatewright.layers.rate_limiter.ledger import Reservation
 from gatewright.layers.rate_limiter.limit import Limit
-from gatewright.layers.rate_limiter.shared import SharedLedger, SharedReservation
+from gatewright.layers.rate_limiter.permit import Permit
+from gatewright.layers.rate_limiter.shared import SharedLedger, SharedPermit
 from gatewright.storage.redis import RedisStore
 from gatewright.types.results import Chunk
 
@@ -80,7 +80,7 @@ def cluster(start_redis, unused_tcp_port_factory):
 
 async def charged(ledger, of):
     got = await ledger.try_reserve(of, 10)
-    assert isinstance(got, SharedReservation)
+    assert isinstance(got, SharedPermit)
     return got
 
 
@@ -99,7 +99,7 @@ async def share(url, namespace, cluster):
     ledgers = [SharedLedger(store) for store in stores]
     mine, theirs = limits(), limits()
     held = [await charged(ledgers[n % 2], (mine, theirs)[n % 2]) for n in range(5)]
-    assert not isinstance(await ledgers[1].try_reserve(theirs, 10), Reservation)
+    assert not isinstance(await ledgers[1].try_reserve(theirs, 10), Permit)
     assert held[0].cancel(MONOTONIC.now())
     await ledgers[0].try_reserve(mine, 1e9)
     await charged(ledgers[1], theirs)
@@ -170,7 +170,7 @@ async def test_a_replica_that_takes_over_is_found(sentinel):
     master.kill()
     began = time.monotonic()
     free = Limit("tenant:free", RateLimitConfig(requests_per_minute=60_000), MONOTONIC.now())
-    while not isinstance(await ledger.try_reserve([free], 1), SharedReservation):
+    while not isinstance(await ledger.try_reserve([free], 1), SharedPermit):
         assert time.monotonic() - began < 10
         await asyncio.sleep(0.05)
     assert store.status().state == "healthy"

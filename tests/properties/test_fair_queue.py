@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Ticket
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.permit import Permit
 
 UNLIMITED = RateLimitConfig()
 
@@ -61,7 +62,7 @@ class World:
         self.tenants = [Limit(f"tenant:{n}", config, 0.0) for n, config in enumerate(tenant_limits)]
         self.models = [Limit(f"model:{n}", config, 0.0, shared=True) for n, config in enumerate(model_limits)]
         self.queue = FairQueue()
-        self.ends: list[tuple[float, Reservation]] = []
+        self.ends: list[tuple[float, Permit]] = []
         self.served: list[Ticket] = []
 
     def arrive(self, tenant, model, tokens, duration) -> Ticket:
@@ -72,7 +73,7 @@ class World:
         tokens, duration = ticket.call
         gates = [line.gate for line in ticket.lane.lines]
         got = try_reserve(gates, tokens, self.now)
-        if not isinstance(got, Reservation):
+        if not isinstance(got, Permit):
             return blocked_by(gates, tokens, self.now)
         self.ends.append((self.now + duration, got))
         return None

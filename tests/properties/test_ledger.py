@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewright.layers.rate_limiter.config import RateLimitConfig
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.permit import Permit
 
 configs = st.builds(
     RateLimitConfig,
@@ -69,8 +70,8 @@ def test_the_ledger_agrees_with_accounts_kept_by_hand(configs, steps):
     now = 100.0
     limits = [Limit(f"tenant:{number}", config, now) for number, config in enumerate(configs)]
     accounts = [Account(config) for config in configs]
-    under_way: list[tuple[Reservation, list[int], float]] = []
-    ended: list[Reservation] = []
+    under_way: list[tuple[Permit, list[int], float]] = []
+    ended: list[Permit] = []
     for seconds, what, chosen, tokens, used in steps:
         now += seconds
         for account in accounts:
@@ -79,8 +80,8 @@ def test_the_ledger_agrees_with_accounts_kept_by_hand(configs, steps):
             members = [number for number in range(len(limits)) if chosen >> number & 1]
             got = try_reserve([limits[number] for number in members], tokens, now)
             room = all(accounts[number].has_room(tokens) for number in members)
-            assert isinstance(got, Reservation) is room
-            if isinstance(got, Reservation):
+            assert isinstance(got, Permit) is room
+            if isinstance(got, Permit):
                 under_way.append((got, members, tokens))
                 for number in members:
                     accounts[number].charge(1, tokens)
@@ -115,13 +116,13 @@ def test_the_wait_that_is_named_is_the_longest_and_is_enough(configs, tokens):
     for amount in tokens:
         wait = try_reserve(limits, amount, now)
         blocked = blocked_by(limits, amount, now)
-        if isinstance(wait, Reservation):
+        if isinstance(wait, Permit):
             continue
         assert blocked is not None
         assert blocked[1] == wait
         if wait < math.inf:
             tries = 0
-            while not isinstance(wait, Reservation):
+            while not isinstance(wait, Permit):
                 now += wait
                 wait = try_reserve(limits, amount, now)
                 tries += 1

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from gatewright.clock import MONOTONIC
 from gatewright.layers.rate_limiter.config import RateLimitConfig
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
-from gatewright.layers.rate_limiter.shared import SharedLedger, SharedReservation
+from gatewright.layers.rate_limiter.permit import Permit
+from gatewright.layers.rate_limiter.shared import SharedLedger, SharedPermit
 from gatewright.storage.redis import RedisStore
 
 # So slow that nothing is refilled during a test.
@@ -38,7 +39,7 @@ class Process:
 
     async def charge(self, tokens=1.0):
         got = await self.reserve(tokens)
-        assert isinstance(got, SharedReservation)
+        assert isinstance(got, SharedPermit)
         return got
 
     async def aclose(self):
@@ -93,11 +94,11 @@ class Both:
         got = try_reserve(memory, tokens, now)
         blocked = blocked_by(memory, tokens, now)
         ours = await self.process.reserve(tokens, [self.shared[n] for n in sorted(which)])
-        if isinstance(got, Reservation):
-            assert isinstance(ours, SharedReservation)
+        if isinstance(got, Permit):
+            assert isinstance(ours, SharedPermit)
             self.held.append((got, ours))
         else:
-            assert not isinstance(ours, Reservation)
+            assert not isinstance(ours, Permit)
             assert ours[1] == pytest.approx(blocked[1], rel=1e-3, abs=0.1)
             assert math.isinf(ours[1]) == math.isinf(got)
 
@@ -158,7 +159,7 @@ async def test_processes_share_every_limit(process):
 async def test_tokens_are_settled_for_all(process):
     one, other = (process({"tokens_per_minute": SLOW, "burst_tokens": 100}) for _ in range(2))
     reservation = await one.charge(100)
-    assert not isinstance(await other.reserve(1), Reservation)
+    assert not isinstance(await other.reserve(1), Permit)
     assert reservation.settle(30, MONOTONIC.now())
     assert not reservation.settle(30, MONOTONIC.now())
     await one.reserve(1000)  # takes the settlement along
@@ -186,7 +187,7 @@ async def test_it_is_refilled_by_time_up_to_the_burst(process):
     await asyncio.sleep(0.3)
     await other.charge()
     await one.charge()
-    assert not isinstance(await one.reserve(), Reservation)
+    assert not isinstance(await one.reserve(), Permit)
 
 
 async def test_a_changed_limit_holds_at_once(process):
@@ -194,7 +195,7 @@ async def test_a_changed_limit_holds_at_once(process):
     await one.charge()
     one.limits[0].change(RateLimitConfig(requests_per_minute=SLOW, burst_size=1), MONOTONIC.now())
     await one.charge()
-    assert not isinstance(await one.reserve(), Reservation)
+    assert not isinstance(await one.reserve(), Permit)
     one.limits[0].change(RateLimitConfig(), MONOTONIC.now())
     await one.charge()
 
@@ -236,7 +237,7 @@ async def test_what_redis_forgets_it_is_told_again(process, redis_server):
     for _ in range(3):
         await one.charge()
     redis_server.ask("FLUSHALL")
-    assert not isinstance(await one.reserve(), Reservation)
+    assert not isinstance(await one.reserve(), Permit)
 
 
 async def test_a_caller_that_is_cancelled_is_charged_nothing(process):

@@ -2,12 +2,20 @@ import random
 
 import pytest
 
-from gatewright.layers.rate_limiter.estimator import OutputEstimator, estimated_tokens, prompt_tokens
+from gatewright.layers.rate_limiter.estimator import OutputEstimator, prompt_tokens
+from gatewright.layers.rate_limiter.meter import TokenMeter
+from gatewright.pipeline.call import Call
+from gatewright.types.caller import Caller
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 
 
 def chat(content, **params):
     return GenerateRequest(model="m", messages=[{"role": "user", "content": content}], params=params)
+
+
+def expected(estimator, **params):
+    call = Call(request=chat("hi", **params), id="r", started_at=0.0, caller=Caller(tenant_id="a"))
+    return TokenMeter(estimator).expected(call)
 
 
 def test_a_prompt_is_counted_by_its_length():
@@ -59,8 +67,9 @@ def test_the_estimate_is_capped_by_max_tokens_and_multiplied_by_n():
     estimator.learn("a", "m", 1000)
     assert estimator.estimate("a", "m", 50) == 50
     plain = prompt_tokens(chat("hi"))
-    assert estimated_tokens(chat("hi", max_tokens=50), estimator, "a") == plain + 50
-    assert estimated_tokens(chat("hi", max_completion_tokens=50, n=3), estimator, "a") == plain + 150
+    assert expected(estimator, max_tokens=50) == plain + 50
+    assert expected(estimator, max_completion_tokens=50, n=3) == plain + 150
+    assert expected(estimator) == plain + 1000
 
 
 def test_a_new_tenant_starts_from_what_the_model_does_for_others():

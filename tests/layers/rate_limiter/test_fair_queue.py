@@ -5,8 +5,9 @@ import pytest
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.fair_queue import FairQueue
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.permit import Permit
 
 
 def limit(scope="global:", shared=True, **config):
@@ -21,7 +22,7 @@ def by_the_ledger(now):
     def admit(ticket):
         gates = [line.gate for line in ticket.lane.lines]
         got = try_reserve(gates, ticket.cost, now)
-        return None if isinstance(got, Reservation) else blocked_by(gates, ticket.cost, now)
+        return None if isinstance(got, Permit) else blocked_by(gates, ticket.cost, now)
 
     return admit
 
@@ -91,11 +92,11 @@ def test_a_call_may_skip_the_queue_where_nobody_waits_before_its_gates():
 
 def test_a_release_wakes_as_many_as_there_is_room_for():
     queue, gate = FairQueue(), limit(max_concurrent=2)
-    under_way: list[Reservation] = []
+    under_way: list[Permit] = []
 
     def admit(ticket):
         got = try_reserve((gate,), ticket.cost, 0.0)
-        if isinstance(got, Reservation):
+        if isinstance(got, Permit):
             under_way.append(got)
             return None
         return gate, got

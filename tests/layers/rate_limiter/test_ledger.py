@@ -3,17 +3,18 @@ import math
 import pytest
 
 from gatewright.layers.rate_limiter.config import RateLimitConfig
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.permit import Permit
 
 
 def limit(scope="tenant:a", now=0.0, shared=False, **config):
     return Limit(scope, RateLimitConfig(**config), now, shared=shared)
 
 
-def reserve(limits, tokens, now=0.0) -> Reservation:
+def reserve(limits, tokens, now=0.0) -> Permit:
     got = try_reserve(limits, tokens, now)
-    assert isinstance(got, Reservation)
+    assert isinstance(got, Permit)
     return got
 
 

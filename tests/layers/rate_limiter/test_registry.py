@@ -1,5 +1,6 @@
 from gatewright.layers.rate_limiter.config import RateLimitConfig
-from gatewright.layers.rate_limiter.ledger import Reservation, try_reserve
+from gatewright.layers.rate_limiter.ledger import try_reserve
+from gatewright.layers.rate_limiter.permit import Permit
 from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Standing
 
 LIMIT = RateLimitConfig(requests_per_minute=60)
@@ -62,9 +63,9 @@ def test_a_removed_limit_lets_those_who_wait_for_it_go():
     registry.configure("tenant", "a", RateLimitConfig(requests_per_minute=1), 0.0)
     limits = registry.limits_of(0.0, tenant="a")
     try_reserve(limits, 1, 0.0)
-    assert not isinstance(try_reserve(limits, 1, 0.0), Reservation)
+    assert not isinstance(try_reserve(limits, 1, 0.0), Permit)
     assert registry.configure("tenant", "a", None, 0.0) == list(limits)
-    assert isinstance(try_reserve(limits, 1, 0.0), Reservation)
+    assert isinstance(try_reserve(limits, 1, 0.0), Permit)
     assert registry.limits_of(0.0, tenant="a") == ()
 
 
@@ -87,7 +88,7 @@ def test_a_sweep_forgets_what_is_full_again():
     registry.configure("tenant", EVERY, LIMIT, 0.0)
     for number in range(100):
         got = try_reserve(registry.limits_of(0.0, tenant=f"t{number}"), 1, 0.0)
-        assert isinstance(got, Reservation)
+        assert isinstance(got, Permit)
         got.settle(1, 0.0)
     assert registry.evict_idle(0.5) == 0
     assert registry.evict_idle(2.0) == 100

@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gatewright.layers.rate_limiter.ledger import Reservation
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.permit import Permit
 from gatewright.layers.rate_limiter.waiter import Waiter
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Asking:
 
     def reserve(self, waiter: Waiter, now: float) -> Refusal | None:
         """Say that a call has its room (None), or which limit keeps it for how many seconds."""
-        if waiter.reservation is not None:
+        if waiter.permit is not None:
             return None
         gate = _standing_at(waiter)
         if waiter.asking:
@@ -71,13 +71,13 @@ class Asking:
         limits = waiter.limits
         under_way = False
 
-        def answered(got: Reservation | Refusal) -> None:
+        def answered(got: Permit | Refusal) -> None:
             waiter.asking = False
             if not self._waits(waiter) or waiter.limits != limits:
-                if isinstance(got, Reservation):
-                    got.cancel(self._now())
-            elif isinstance(got, Reservation):
-                waiter.reservation = got
+                if isinstance(got, Permit):
+                    got.undo(self._now())
+            elif isinstance(got, Permit):
+                waiter.permit = got
             else:
                 waiter.refused = self.again_at(got)
             if under_way:

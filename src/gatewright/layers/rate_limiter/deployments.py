@@ -59,11 +59,13 @@ class DeploymentLimitLayer:
     def __init__(self, limiter: RateLimiter, deployment_id: str) -> None:
         self._limiter = limiter
         self._id = deployment_id
+        self._limits = limiter.limit_of(deployment_id)
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
         """Proceed when the deployment's limit has room."""
-        limiter = self._limiter
-        limits = limiter.limit_of(self._id)
+        limiter, limits = self._limiter, self._limits
+        if not limits.is_current:
+            limits = self._limits = limiter.limit_of(self._id)
         if not limits:
             return await proceed(call)
         meter = limiter.meter
@@ -79,7 +81,7 @@ class DeploymentLimitLayer:
         if reply.limits is not None:
             limiter.correct(self._id, reply.limits)
         if reply.is_whole:
-            meter.charge(permit, call, reply.partial(), completed=True)  # there is nothing to come
+            meter.charge(permit, call, reply.partial())  # there is nothing to come
         else:
             reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
         return reply

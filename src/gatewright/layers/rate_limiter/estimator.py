@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from gatewright.types.requests import EmbedRequest, GenerateRequest, Message, Request
+from gatewright.types.requests import EmbedRequest, Message, Request
 
-__all__ = ["OutputEstimator", "estimated_tokens", "prompt_tokens"]
+__all__ = ["OutputEstimator", "prompt_tokens"]
 
 # Roughly true of every tokenizer in use: English text, and everything else by its UTF-8 bytes.
 CHARACTERS_PER_TOKEN = 4.0
@@ -22,8 +22,6 @@ TOKENS_PER_MESSAGE = 4
 TOKENS_PER_ATTACHMENT = 800
 
 UNKNOWN_OUTPUT = 256.0
-# OpenAI's own bound on `n`: what asks for more is refused there, and is not to drain a shared limit until then.
-MOST_ANSWERS = 128
 SMALLEST_STEP = 0.05
 
 
@@ -82,30 +80,18 @@ def _raw_prompt_tokens(prompt: str | list[str] | list[int] | list[list[int]] | N
 
 
 class _Quantile:
-    """A running quantile in one number, by stochastic approximation (Robbins and Monro, 1951) of the logarithm.
+    """A running quantile in one number, by stochastic approximation (Robbins and Monro, 1951) of its logarithm.
 
-    The steps shrink to a twentieth and no further, so that it follows what changes; it stays within some 10 %. What a
-    pair of tenant and model learns, the `model` alone learns too.
+    A step of the logarithm is a factor of what is `expected`. The steps shrink to a twentieth and no further, so that
+    it follows what changes; it stays within some 10 %. What a pair of tenant and model learns, the `model` learns too.
     """
 
-    __slots__ = ("_step", "log", "model")
+    __slots__ = ("expected", "model", "step")
 
-    def __init__(self, log: float, model: _Quantile | None = None) -> None:
-        self.log = log
+    def __init__(self, expected: float, model: _Quantile | None = None) -> None:
+        self.expected = expected
         self.model = model
-        self._step = 1.0
-
-    def add(self, log: float, quantile: float) -> None:
-        one: _Quantile | None = self
-        while one is not None:
-            step = one._step
-            if step > SMALLEST_STEP:
-                one._step = step = max(SMALLEST_STEP, step / (1.0 + step))  # a half, a third, a quarter …
-            if log > one.log:
-                one.log += step * quantile
-            elif log < one.log:
-                one.log -= step * (1.0 - quantile)
-            one = one.model
+        self.step = 1.0
 
 
 class OutputEstimator:
@@ -114,10 +100,11 @@ class OutputEstimator:
     What a pair has not shown yet is taken from the model's other tenants. The longest unused pair is forgotten.
     """
 
-    __slots__ = ("_max_keys", "_quantile", "_seen")
+    __slots__ = ("_down", "_max_keys", "_quantile", "_seen", "_up")
 
     def __init__(self, quantile: float = 0.75, max_keys: int = 10_000) -> None:
         self._quantile = quantile
+        self._up, self._down = _factors(SMALLEST_STEP, quantile)
         self._max_keys = max_keys
         self._seen: OrderedDict[tuple[str | None, str] | str, _Quantile] = OrderedDict()
 
@@ -127,25 +114,39 @@ class OutputEstimator:
     def estimate(self, tenant: str | None, model: str, max_tokens: int | None = None) -> int:
         """Give the output tokens to reserve, never more than `max_tokens`."""
         known = self._seen.get((tenant, model)) or self._seen.get(model)
-        expected = math.exp(known.log) if known is not None else UNKNOWN_OUTPUT
-        return round(expected if max_tokens is None else max(0, min(expected, max_tokens)))
+        expected = UNKNOWN_OUTPUT if known is None else known.expected
+        if max_tokens is None or max_tokens >= expected:
+            return int(expected + 0.5)
+        return max_tokens if max_tokens > 0 else 0
 
     def learn(self, tenant: str | None, model: str, output_tokens: int) -> None:
         """Take in what a completed call used."""
-        log = math.log(output_tokens) if output_tokens > 1 else 0.0
+        seen = float(output_tokens) if output_tokens > 1 else 1.0
         pair = (tenant, model)
         known = self._seen.get(pair)
-        if known is not None:
-            known.add(log, self._quantile)
-            self._seen.move_to_end(pair)
-            return
-        of_model = self._seen.get(model)
-        if of_model is None:
-            of_model = self._keep(model, _Quantile(log))
+        if known is None:
+            known = self._begin(pair, seen)
         else:
-            of_model.add(log, self._quantile)
+            self._seen.move_to_end(pair)
+        while known is not None:
+            up, down = self._up, self._down
+            if known.step > SMALLEST_STEP:
+                known.step = max(SMALLEST_STEP, known.step / (1.0 + known.step))  # a half, a third, a quarter …
+                up, down = _factors(known.step, self._quantile)
+            if seen > known.expected:
+                known.expected *= up
+            elif seen < known.expected:
+                known.expected *= down
+            known = known.model
+
+    def _begin(self, pair: tuple[str | None, str], seen: float) -> _Quantile | None:
+        """Keep what a pair showed first; gives what is known of the model, if it has something to learn from it."""
+        model = pair[1]
+        known = self._seen.get(model)
+        if known is not None:
             self._seen.move_to_end(model)
-        self._keep(pair, _Quantile(log, of_model))
+        self._keep(pair, _Quantile(seen, known or self._keep(model, _Quantile(seen))))
+        return known
 
     def _keep(self, key: tuple[str | None, str] | str, new: _Quantile) -> _Quantile:
         if len(self._seen) >= self._max_keys:
@@ -154,14 +155,6 @@ class OutputEstimator:
         return new
 
 
-def estimated_tokens(request: GenerateRequest, estimator: OutputEstimator, tenant: str | None) -> int:
-    """Give the tokens to reserve for a request: its prompt, and for each of its `n` answers the expected output."""
-    params = request.params
-    if not params:
-        return prompt_tokens(request) + estimator.estimate(tenant, request.model)
-    asked = params.get("max_completion_tokens") or params.get("max_tokens")
-    maximum = asked if isinstance(asked, int) else None
-    answers = params.get("n")
-    expected = estimator.estimate(tenant, request.model, maximum)
-    number = min(answers, MOST_ANSWERS) if isinstance(answers, int) and answers > 0 else 1
-    return prompt_tokens(request) + expected * number
+def _factors(step: float, quantile: float) -> tuple[float, float]:
+    """Give what a step of the logarithm up and one down multiply by."""
+    return math.exp(step * quantile), math.exp(step * (quantile - 1.0))

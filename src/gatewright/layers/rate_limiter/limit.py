@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 
 __all__ = ["SMOOTHING", "UNLIMITED", "Limit"]
 
-UNLIMITED = math.inf
+UNLIMITED = sys.maxsize
+"""As many as there can be: a whole number, because the interpreter compares it fast with another."""
 
 # How much of the newest call's duration goes into the average.
 SMOOTHING = 0.1
@@ -19,7 +21,7 @@ class Limit:
     """The buckets and permits of one scope, such as `"tenant:acme"`.
 
     `shared` says whether several tenants use it, which decides who may be held up by whoever waits for it.
-    `most` is how many calls may be under way, infinity where nothing limits that, and `held_for` the seconds that one
+    `most` is how many calls may be under way, `UNLIMITED` where nothing limits that, `held_for` the seconds that one
     usually is. `pinned` counts the queues that refer to it: while there are any, it must not be forgotten. Nothing
     passes before `paused_until`, whatever the limit is made of.
     """
@@ -63,7 +65,7 @@ class Limit:
     def change(self, config: RateLimitConfig, now: float) -> None:
         """Apply another configuration from `now` on, also to those who wait."""
         self.config = config
-        self.most: float = UNLIMITED if config.max_concurrent is None else config.max_concurrent
+        self.most = UNLIMITED if config.max_concurrent is None else config.max_concurrent
         self.requests = _changed(self.requests, config.requests_per_minute, config.request_burst, now)
         self.tokens = _changed(self.tokens, config.tokens_per_minute, config.token_burst, now)
 
@@ -79,6 +81,13 @@ class Limit:
         if self.tokens is not None:
             wait = max(wait, self.tokens.time_until(tokens, now))
         return wait
+
+    def ended(self, held_for: float) -> None:
+        """Take note that a call ended that was under way for so long."""
+        self.in_flight -= 1
+        if self.most is not UNLIMITED:
+            usual = self.held_for
+            self.held_for = usual + (held_for - usual) * SMOOTHING if usual else held_for
 
     def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
         """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told.

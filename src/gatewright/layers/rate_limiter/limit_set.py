@@ -11,16 +11,16 @@ __all__ = ["LimitSet"]
 
 
 class LimitSet(tuple[Limit, ...]):
-    """Limits, and their buckets side by side; `is_current` until the configuration of one of them changes."""
+    """Limits, and their buckets side by side; `is_current` until one of them changes or is forgotten."""
 
-    requests: list[Bucket]
-    tokens: list[Bucket]
+    requests: tuple[Bucket, ...]
+    tokens: tuple[Bucket, ...]
     is_current: bool
 
     def __new__(cls, limits: Iterable[Limit]) -> LimitSet:
         """Take their buckets as they are now."""
         made = super().__new__(cls, limits)
-        made.requests = [limit.requests for limit in made if limit.requests is not None]
-        made.tokens = [limit.tokens for limit in made if limit.tokens is not None]
+        made.requests = tuple([limit.requests for limit in made if limit.requests is not None])
+        made.tokens = tuple([limit.tokens for limit in made if limit.tokens is not None])
         made.is_current = True
         return made

@@ -10,8 +10,9 @@ from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import CallCancelled, GatewayClosed
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.estimator import OutputEstimator
-from gatewright.layers.rate_limiter.ledger import Reservation, try_reserve
+from gatewright.layers.rate_limiter.ledger import try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.meter import TokenMeter
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Name, Scope
@@ -47,12 +48,16 @@ class RateLimiter:
     ) -> None:
         self.now = clock.now
         self.era = object()
+        """Changes when all permits given before are void."""
         self.meter = TokenMeter(OutputEstimator())
         self._events = events or Events()
         self._registry = LimitRegistry()
+        self._sets = self._registry.sets
         self._shared = shared
-        self._room = WaitingRoom(clock, self._permit, max_waiting, shared)
-        self._waiters = self._room.waiters
+        if shared is not None:
+            shared.giver = self
+        self._room = WaitingRoom(clock, self, max_waiting, shared)
+        self.waiters = self._room.waiters
         self._sweep_at = -math.inf
 
     def configure(self, scope: Scope, name: Name, config: RateLimitConfig | None) -> None:
@@ -73,36 +78,41 @@ class RateLimiter:
         """Give the names for which a limit of this scope is configured."""
         return self._registry.configured(scope)
 
-    def limits_of(self, tenant: str | None, model: str | None, key: str | None) -> tuple[Limit, ...]:
-        """Give the limits that apply to a call; none where nothing is configured."""
-        now = self.now()
+    def limits_of(self, tenant: str | None, model: str | None, key: str | None, now: float | None = None) -> LimitSet:
+        """Give the limits that apply to a call; none where nothing is configured. `now` is the clock's, if it is read.
+
+        Whoever keeps them asks again when they are not current any more.
+        """
+        if now is None:
+            now = self.now()
         if now >= self._sweep_at:
             self._sweep(now)
-        return self._registry.set_of(tenant, model, key, now)
+        found = self._sets.get((tenant, model, key))
+        return self._registry.set_of(tenant, model, key, now) if found is None else found
 
     def allowed_at_once(self, tenant: str | None, model: str | None, key: str | None) -> int | None:
         """Give how many such calls may be under way at once; None where no limit bounds that."""
         bounds = [limit.config.max_concurrent for limit in self.limits_of(tenant, model, key)]
         return min((bound for bound in bounds if bound is not None), default=None)
 
-    def limit_of(self, deployment: str) -> tuple[Limit, ...]:
-        """Give the limit that applies to an attempt."""
+    def limit_of(self, deployment: str) -> LimitSet:
+        """Give the limit that applies to an attempt, likewise."""
         return self._registry.set_of_deployment(deployment, self.now())
 
-    def limits_for(self, claim: Claim) -> tuple[Limit, ...]:
+    def limits_for(self, claim: Claim) -> LimitSet:
         """Give the limits that apply to a claim."""
         if claim.deployment is not None:
             return self.limit_of(claim.deployment)
         return self.limits_of(claim.tenant, claim.model, claim.key)
 
-    def try_admit(self, limits: Sequence[Limit], tokens: float) -> Permit | None:
+    def try_admit(self, limits: Sequence[Limit], tokens: float, now: float | None = None) -> Permit | None:
         """Admit a call without waiting; None where there is no room, others wait for it, or Redis must be asked."""
         if self._shared is not None and limits and self._shared.is_shared:
             return None
-        if self._waiters and not self._room.is_free(limits):
+        if self.waiters and not self._room.is_free(limits):
             return None
-        got = try_reserve(limits, tokens, self.now())
-        return Permit(self, got) if isinstance(got, Reservation) else None
+        got = try_reserve(limits, tokens, self.now() if now is None else now, self)
+        return got if type(got) is Permit else None
 
     async def admit(self, claim: Claim) -> Permit:
         """Admit a call, as soon as all limits that apply have room and its turn has come.
@@ -115,8 +125,8 @@ class RateLimiter:
         if permit is not None:
             return permit
         got = await self._ask(limits, claim.tokens)
-        if isinstance(got, Reservation):
-            return Permit(self, got)
+        if isinstance(got, Permit):
+            return got
         waiter = self._room.enter(claim, limits, self._registry.standing(claim.tenant, claim.model), got)
         scope = waiter.scope
         self._tell_queued(waiter, scope)
@@ -177,7 +187,7 @@ class RateLimiter:
 
     def released(self, limits: Sequence[Limit]) -> None:
         """Let those go who wait for what a permit had."""
-        if self._waiters:
+        if self.waiters:
             self._room.wake(limits)
 
     async def aclose(self) -> None:
@@ -191,12 +201,13 @@ class RateLimiter:
 
         Permits of calls at once are free again, and what was reserved stays charged.
         """
-        self.era = object()
+        # First those who wait: what some were charged already is theirs to take back.
         self._room.abandon(None if forked else _cut_off)
+        self.era = object()
         for limit in self._registry.in_use():
             limit.in_flight = 0
 
-    async def _ask(self, limits: Sequence[Limit], tokens: float) -> Reservation | Refusal | None:
+    async def _ask(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal | None:
         """Ask the shared ledger, unless others wait and must be asked before."""
         if self._shared is None or not limits or not self._room.is_free(limits):
             return None
@@ -205,9 +216,6 @@ class RateLimiter:
         if self.era is not era:
             raise CallCancelled("the call was cut off: its gateway moved to another event loop")
         return got
-
-    def _permit(self, reservation: Reservation) -> Permit:
-        return Permit(self, reservation)
 
     def _tell_queued(self, waiter: Waiter, scope: str) -> None:
         if self._events.heard and not waiter.future.done():

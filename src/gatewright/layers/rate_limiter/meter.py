@@ -12,7 +12,7 @@ from gatewright.errors import (
     ProviderTimeout,
     StreamInterrupted,
 )
-from gatewright.layers.rate_limiter.estimator import OutputEstimator, estimated_tokens, prompt_tokens
+from gatewright.layers.rate_limiter.estimator import OutputEstimator, prompt_tokens
 from gatewright.layers.rate_limiter.permit import Permit
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.settling import Outcome
@@ -30,6 +30,10 @@ log = logging.getLogger("gatewright.limits")
 AT_WORK = (CallCancelled, DeadlineExceeded, InvalidProviderResponse, ProviderTimeout, StreamInterrupted)
 
 
+# OpenAI's own bound on `n`: what asks for more is refused there, and is not to drain a shared limit until then.
+MOST_ANSWERS = 128
+
+
 class TokenMeter:
     """Estimates, counts, and learns from the difference."""
 
@@ -42,34 +46,49 @@ class TokenMeter:
         self._tokens = 0
 
     def expected(self, call: Call) -> int:
-        """Give the tokens to reserve."""
+        """Give the tokens to reserve: the prompt, and for each of the `n` answers the expected output."""
         request = call.request
         # A call that need not wait is asked for twice in a row: by its own limits, and by the deployment's.
-        if request is not self._request:
-            self._request = request
-            if isinstance(request, GenerateRequest):
-                self._tokens = estimated_tokens(request, self.estimator, call.caller.tenant_id)
-            else:
-                self._tokens = prompt_tokens(request)
-        return self._tokens
+        if request is self._request:
+            return self._tokens
+        tokens = prompt_tokens(request)
+        if isinstance(request, GenerateRequest):
+            params = request.params
+            asked = params.get("max_completion_tokens") or params.get("max_tokens")
+            maximum = asked if isinstance(asked, int) else None
+            output = self.estimator.estimate(call.caller.tenant_id, request.model, maximum)
+            if "n" in params and isinstance(answers := params["n"], int) and answers > 0:
+                output *= min(answers, MOST_ANSWERS)
+            tokens += output
+        self._request, self._tokens = request, tokens
+        return tokens
 
     def settle(self, permit: Permit, call: Call, outcome: Outcome[Any]) -> None:
-        """Charge what a stream used until its end, whatever that was."""
-        self.charge(permit, call, outcome.value, completed=outcome.state == "completed")
+        """Charge what a stream used until its end, whatever that was; only one that completed is learned from."""
+        self.charge(permit, call, outcome.value, learn=outcome.state == "completed")
 
-    def charge(self, permit: Permit, call: Call, value: Any, *, completed: bool) -> None:
+    def charge(self, permit: Permit, call: Call, value: Any, learn: bool = True) -> None:
         """Charge what was used, by the usage that came; where none came, by the text."""
         self._request = None
         try:
-            used, written = _used(call, value)
+            usage: Usage = value.usage
+            written = usage.completion_tokens
+            used = usage.total_tokens or usage.prompt_tokens + written
+            if used <= 0:
+                written = _written(value)
+                used = prompt_tokens(call.request) + written
         except Exception:
             # A provider's own kind of value: the permit must not be lost with it.
             permit.settle(None)
             log.exception("settling a reply failed: its tokens cannot be counted")
             return
         permit.settle(used)
-        if completed and isinstance(value, Answer):
-            self._learn(call, written, len(value.choices))
+        # The call's limits and the deployment's settle the same answer, one right after the other.
+        if learn and call.id != self._learned_from and isinstance(value, Answer):
+            self._learned_from = call.id
+            answers = len(value.choices)
+            each = written if answers < 2 else written // answers
+            self.estimator.learn(call.caller.tenant_id, call.request.model, each)
 
     def settle_failed(self, permit: Permit, call: Call, error: BaseException) -> None:
         """Charge what was used of a call that has no reply; its request stays charged, unless it was never sent."""
@@ -80,23 +99,6 @@ class TokenMeter:
             permit.settle(0)
         else:
             permit.cancel()
-
-    def _learn(self, call: Call, written: int, answers: int) -> None:
-        # The call's limits and the deployment's settle the same answer, one right after the other.
-        if call.id != self._learned_from:
-            self._learned_from = call.id
-            each = written if answers < 2 else written // answers
-            self.estimator.learn(call.caller.tenant_id, call.request.model, each)
-
-
-def _used(call: Call, value: Any) -> tuple[int, int]:
-    """Give the tokens used in all, and those written."""
-    usage: Usage = value.usage
-    used = usage.total_tokens or usage.prompt_tokens + usage.completion_tokens
-    if used > 0:
-        return used, usage.completion_tokens
-    written = _written(value)
-    return prompt_tokens(call.request) + written, written
 
 
 def _written(value: Any) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Protocol
 
 import msgspec
 
-from gatewright.layers.rate_limiter.ledger import Reservation
-from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.clock import MONOTONIC, Clock
+from gatewright.layers.rate_limiter.limit import SMOOTHING, UNLIMITED, Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 
-__all__ = ["Claim", "Permit", "Releases"]
+__all__ = ["Claim", "Giver", "NoGiver", "Permit"]
+
+ENDED = object()
+"""The era of a permit that has ended, which is no giver's."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +33,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float | None = None
 
 
-class Releases(Protocol):
-    """Whoever gives permits, and hears when one ends. Its `era` changes when all that were given are void."""
+class Giver(Protocol):
+    """Whoever gives permits, and hears when one ends, if anyone waits. Its `era` changes when all of them are void."""
 
     era: object
+
+    @property
+    def waiters(self) -> Sized:
+        """Those who wait for what permits have."""
+        ...
 
     def now(self) -> float:
         """Give the clock's seconds."""
@@ -43,33 +52,84 @@ class Releases(Protocol):
         ...
 
 
-class Permit:
-    """A call's leave to go: what it is charged at every limit. The first ending counts, any other gives False."""
+class NoGiver:
+    """Gives permits for which nobody waits."""
 
-    __slots__ = ("_era", "_giver", "_reservation")
+    def __init__(self, clock: Clock = MONOTONIC) -> None:
+        self.era = object()
+        self.waiters = ()
+        self.now = clock.now
 
-    def __init__(self, giver: Releases, reservation: Reservation) -> None:
-        self._giver = giver
-        self._era = giver.era
-        self._reservation = reservation
+    def released(self, limits: Sequence[Limit]) -> None:
+        """There is nobody to let go."""
+
+
+class Permit(msgspec.Struct, eq=False, gc=False):
+    """A call's leave to go: charged a request, `tokens` and a place at every limit. The first ending counts.
+
+    An ending that comes too late, or when its giver has forgotten it, gives False. `now` is for whoever has read the
+    clock already.
+    """
+
+    limits: LimitSet
+    tokens: float
+    since: float
+    giver: Giver
+    era: object
 
     @property
-    def tokens(self) -> float:
-        """The tokens reserved."""
-        return self._reservation.tokens
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.era is self.giver.era
 
-    def settle(self, used_tokens: float | None) -> bool:
-        """Charge what was really used; None is "nobody knows", and what was reserved stays charged."""
-        giver = self._giver
-        if self._era is not giver.era or not self._reservation.settle(used_tokens, giver.now()):
+    def settle(self, used_tokens: float | None, now: float | None = None) -> bool:
+        """Charge what was really used: the rest is given back, or what is missing is owed.
+
+        None is "nobody knows" (a crash): what was reserved stays charged.
+        """
+        giver, limits = self.giver, self.limits
+        if self.era is not giver.era:
             return False
-        giver.released(self._reservation.limits)
+        self.era = ENDED
+        if now is None:
+            now = giver.now()
+        # `Limit.ended` and `Bucket.give_back`, written out: every call does this, at several limits.
+        for limit in limits:
+            limit.in_flight -= 1
+            if limit.most is not UNLIMITED:
+                usual, held_for = limit.held_for, now - self.since
+                limit.held_for = usual + (held_for - usual) * SMOOTHING if usual else held_for
+        if used_tokens is not None:
+            unused = self.tokens - used_tokens
+            for bucket in limits.tokens:
+                level = bucket.level
+                if now > bucket.at:
+                    level += (now - bucket.at) * bucket.rate
+                    if level > bucket.burst:
+                        level = bucket.burst
+                    bucket.at = now
+                level += unused
+                bucket.level = level if level < bucket.burst else bucket.burst
+        if giver.waiters:
+            giver.released(limits)
         return True
 
-    def cancel(self) -> bool:
+    def cancel(self, now: float | None = None) -> bool:
         """Take everything back, the request too: the call was never sent."""
-        giver = self._giver
-        if self._era is not giver.era or not self._reservation.cancel(giver.now()):
+        if not self.undo(self.giver.now() if now is None else now):
             return False
-        giver.released(self._reservation.limits)
+        self.giver.released(self.limits)
+        return True
+
+    def undo(self, now: float) -> bool:
+        """Do the same, and tell nobody: those who wait are asked anyway."""
+        if self.era is not self.giver.era:
+            return False
+        self.era = ENDED
+        for limit in self.limits:
+            limit.ended(now - self.since)
+        for bucket in self.limits.tokens:
+            bucket.give_back(self.tokens, now)
+        for bucket in self.limits.requests:
+            bucket.give_back(1.0, now)
         return True

@@ -106,13 +106,13 @@ class _Family:
 class LimitRegistry:
     """Finds the limits that apply to a call, and makes them on first need."""
 
-    __slots__ = ("_families", "_sets")
+    __slots__ = ("_families", "sets")
 
     def __init__(self) -> None:
         scopes: tuple[Scope, ...] = ("global", "tenant", "model", "tenant_model", "deployment", "key")
         self._families: dict[Scope, _Family] = {scope: _Family(scope) for scope in scopes}
         # What was found for calls like one: by tenant, model and key, and for an attempt by its deployment.
-        self._sets: dict[tuple[str | None, str | None, str | None] | str, LimitSet] = {}
+        self.sets: dict[tuple[str | None, str | None, str | None] | str, LimitSet] = {}
 
     def __len__(self) -> int:
         return sum(len(family.limits) for family in self._families.values())
@@ -122,9 +122,7 @@ class LimitRegistry:
 
         `EVERY` as the name configures each that has no configuration of its own.
         """
-        for found in self._sets.values():
-            found.is_current = False
-        self._sets.clear()
+        self._forget_sets()
         return self._families[scope].configure(name, config, now)
 
     def configured(self, scope: Scope) -> list[Name]:
@@ -141,29 +139,35 @@ class LimitRegistry:
     def set_of(self, tenant: str | None, model: str | None, key: str | None, now: float) -> LimitSet:
         """Give all limits that apply to a call, as `limits_of` does, found but once for all calls like it."""
         names = (tenant, model, key)
-        found = self._sets.get(names)
+        found = self.sets.get(names)
         if found is None:
             found = self._remember(names, self.limits_of(now, tenant=tenant, model=model, key=key))
         return found
 
     def set_of_deployment(self, deployment: str, now: float) -> LimitSet:
         """Give the limit that applies to an attempt, or none, likewise."""
-        found = self._sets.get(deployment)
+        found = self.sets.get(deployment)
         if found is None:
             limit = self.limit("deployment", deployment, now)
             found = self._remember(deployment, () if limit is None else (limit,))
         return found
 
     def _remember(self, names: tuple[str | None, str | None, str | None] | str, limits: Iterable[Limit]) -> LimitSet:
-        if len(self._sets) >= MAX_SETS:
-            self._sets.clear()
-        found = self._sets[names] = LimitSet(limits)
+        if len(self.sets) >= MAX_SETS:
+            self._forget_sets()
+        found = self.sets[names] = LimitSet(limits)
         return found
 
     def _add(self, family: _Family, name: Name, now: float) -> Limit | None:
         """Make a limit; what is forgotten in its favour is not to be found in a set any more."""
-        self._sets.clear()
+        self._forget_sets()
         return family.add(name, now)
+
+    def _forget_sets(self) -> None:
+        """Have whoever keeps one ask again."""
+        for found in self.sets.values():
+            found.is_current = False
+        self.sets.clear()
 
     def limits_of(
         self,
@@ -205,7 +209,7 @@ class LimitRegistry:
         """Look at the `at_most` oldest limits of each scope and forget those that are idle; gives how many."""
         evicted = sum(family.evict_idle(now, at_most) for family in self._families.values())
         if evicted:
-            self._sets.clear()
+            self._forget_sets()
         return evicted
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.layers.rate_limiter.amendments import Amendments
-from gatewright.layers.rate_limiter.bucket import Bucket
 from gatewright.layers.rate_limiter.leases import LEASE, Leases
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
+from gatewright.layers.rate_limiter.permit import Giver, NoGiver, Permit
 from gatewright.layers.rate_limiter.shared_terms import (
     AMEND,
     BACK_AND_BELIEF,
@@ -28,7 +29,7 @@ from gatewright.layers.rate_limiter.shared_terms import (
 )
 from gatewright.storage.redis import RedisStore
 
-__all__ = ["Refusal", "SharedLedger", "SharedReservation"]
+__all__ = ["Refusal", "SharedLedger", "SharedPermit"]
 
 Refusal = tuple[Limit, float]
 """The limit that has no room, and the seconds until it may have; infinity where another call has to end first."""
@@ -36,49 +37,36 @@ Refusal = tuple[Limit, float]
 MAX_TERMS = 20_000
 
 
-class SharedReservation(Reservation):
-    """A charge in Redis; its settlement goes there soon, and nobody waits for that."""
+class SharedPermit(Permit, eq=False, gc=False):
+    """A charge in Redis; its settlement goes there soon, and nobody waits for that. `name` is its name there."""
 
-    __slots__ = ("_ledger", "permit")
+    ledger: SharedLedger
+    name: bytes
 
-    def __init__(
-        self,
-        ledger: SharedLedger,
-        permit: bytes,
-        limits: Sequence[Limit],
-        requests: list[Bucket],
-        token_buckets: list[Bucket],
-        tokens: float,
-        now: float,
-    ) -> None:
-        super().__init__(limits, requests, token_buckets, tokens, now)
-        self._ledger = ledger
-        self.permit = permit
-
-    def settle(self, used_tokens: float | None, now: float) -> bool:
+    def settle(self, used_tokens: float | None, now: float | None = None) -> bool:
         """Charge what was really used."""
-        if not super().settle(used_tokens, now):
-            return False
-        self._ledger.settled(self, 0.0, 0.0 if used_tokens is None else self.tokens - used_tokens)
-        return True
+        # First the ledger: whoever is let go by this asks Redis, and takes along what is put back.
+        if self.is_open:
+            self.ledger.settled(self, 0.0, 0.0 if used_tokens is None else self.tokens - used_tokens)
+        return Permit.settle(self, used_tokens, now)
 
-    def cancel(self, now: float) -> bool:
-        """Take everything back."""
-        if not super().cancel(now):
-            return False
-        self._ledger.settled(self, 1.0, self.tokens)
-        return True
+    def undo(self, now: float) -> bool:
+        """Take everything back, and tell nobody."""
+        if self.is_open:
+            self.ledger.settled(self, 1.0, self.tokens)
+        return Permit.undo(self, now)
 
 
 class SharedLedger:
     """Charges calls in Redis, all limits of one in one step and one round trip; on the home loop only.
 
     The limits of this process mirror what Redis said last. They decide where Redis does not answer in time, and tell
-    Redis what it has forgotten after a restart.
+    Redis what it has forgotten after a restart. `giver` is who gives the permits.
     """
 
     def __init__(self, store: RedisStore, clock: Clock = MONOTONIC) -> None:
         store.use(RESERVE, AMEND, RENEW, on_return=self._returned)
+        self.giver: Giver = NoGiver(clock)
         self._store = store
         self._now = clock.now
         self._terms: dict[str, Terms] = {}
@@ -92,29 +80,29 @@ class SharedLedger:
         """Whether Redis is asked; where it is not, the limits of this process decide."""
         return not self._store.is_degraded
 
-    async def try_reserve(self, limits: Sequence[Limit], tokens: float) -> Reservation | Refusal:
+    async def try_reserve(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
         """Charge one request of `tokens` to all `limits`, or tell why not and charge none.
 
         A caller that is cancelled meanwhile is charged nothing.
         """
-        answered: asyncio.Future[Reservation | Refusal] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Permit | Refusal] = asyncio.get_running_loop().create_future()
 
-        def answer(got: Reservation | Refusal) -> None:
+        def answer(got: Permit | Refusal) -> None:
             if not answered.done():
                 answered.set_result(got)
-            elif isinstance(got, Reservation):
-                got.cancel(self._now())
+            elif isinstance(got, Permit):
+                got.undo(self._now())
 
         self.ask(limits, tokens, answer)
         try:
             return await answered
         except asyncio.CancelledError:
             # It may have been answered in the very step in which the caller was cancelled.
-            if answered.done() and not answered.cancelled() and isinstance(got := answered.result(), Reservation):
-                got.cancel(self._now())
+            if answered.done() and not answered.cancelled() and isinstance(got := answered.result(), Permit):
+                got.undo(self._now())
             raise
 
-    def ask(self, limits: Sequence[Limit], tokens: float, then: Callable[[Reservation | Refusal], None]) -> None:
+    def ask(self, limits: Sequence[Limit], tokens: float, then: Callable[[Permit | Refusal], None]) -> None:
         """Do the same without waiting; `then` is given the outcome, once and for certain, maybe before this returns."""
         if self._store.is_degraded:
             then(self._locally(limits, tokens))
@@ -140,12 +128,12 @@ class SharedLedger:
             lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys)),
         )
 
-    def settled(self, reservation: SharedReservation, requests: float, tokens: float) -> None:
+    def settled(self, permit: SharedPermit, requests: float, tokens: float) -> None:
         """Put back what a call did not use, and its permit."""
         if requests or tokens:
-            self._amendments.give_back(reservation.limits, requests, tokens)
-        if reservation.permit:
-            self._amendments.release(reservation.permit, self._leases.end(reservation.permit))
+            self._amendments.give_back(permit.limits, requests, tokens)
+        if permit.name:
+            self._amendments.release(permit.name, self._leases.end(permit.name))
 
     def pause(self, limit: Limit, seconds: float) -> None:
         """Let nothing through to `limit` for so long, in any process; the limit itself is paused already."""
@@ -175,10 +163,10 @@ class SharedLedger:
         self._amendments.abandon()
         self._leases.abandon()
 
-    def _locally(self, limits: Sequence[Limit], tokens: float) -> Reservation | Refusal:
+    def _locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
         now = self._now()
-        got = try_reserve(limits, tokens, now)
-        if isinstance(got, Reservation):
+        got = try_reserve(limits, tokens, now, self.giver)
+        if isinstance(got, Permit):
             return got
         blocked = blocked_by(limits, tokens, now)
         assert blocked is not None
@@ -186,31 +174,26 @@ class SharedLedger:
 
     def _judged(
         self, reply: Any, limits: Sequence[Limit], tokens: float, permit: bytes, permit_keys: list[bytes]
-    ) -> Reservation | Refusal:
+    ) -> Permit | Refusal:
         if not isinstance(reply, bytes):
             # It may have been charged all the same: its permit must not stay taken.
             self._amendments.release(permit, permit_keys)
             return self._locally(limits, tokens)
         now = self._now()
         wait, by = VERDICT.unpack_from(reply)
-        requests: list[Bucket] = []
-        token_buckets: list[Bucket] = []
         at = VERDICT.size
         for limit in limits:
             requests_left, tokens_left, pause, _ = LEFT.unpack_from(reply, at)
             mirror(limit, now, requests_left, tokens_left, pause)
             at += LEFT.size
-            if limit.requests is not None:
-                requests.append(limit.requests)
-            if limit.tokens is not None:
-                token_buckets.append(limit.tokens)
         if by:
             return limits[int(by) - 1], wait
         for limit in limits:
             limit.in_flight += 1
         if permit:
             self._leases.begin(permit, permit_keys)
-        return SharedReservation(self, permit, limits, requests, token_buckets, tokens, now)
+        charged = limits if isinstance(limits, LimitSet) and limits.is_current else LimitSet(limits)
+        return SharedPermit(charged, tokens, now, self.giver, self.giver.era, self, permit)
 
     def _returned(self) -> None:
         self._leases.renew()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from gatewright.errors import DeadlineExceeded, GatewayError, RateLimited
 from gatewright.layers.rate_limiter.fair_queue import Ticket
-from gatewright.layers.rate_limiter.ledger import Reservation
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
@@ -20,7 +19,7 @@ UNKNOWN_WAIT = 1.0
 
 
 class Waiter:
-    """One waiting call: `future` gets its permit, or the error that ends its waiting; it expires at `expires`.
+    """One waiting call: `future` gets its `permit`, or the error that ends its waiting; it expires at `expires`.
 
     Where limits are shared by processes: `asking` says that the question is under way, `refused` which limit had no
     room, and when to ask again.
@@ -32,9 +31,9 @@ class Waiter:
         "expires",
         "future",
         "limits",
+        "permit",
         "queued_at",
         "refused",
-        "reservation",
         "standing",
         "ticket",
     )
@@ -54,7 +53,7 @@ class Waiter:
         self.standing = standing
         self.queued_at = now
         self.future = future
-        self.reservation: Reservation | None = None
+        self.permit: Permit | None = None
         self.asking = False
         self.refused: tuple[Limit, float] | None = None
         self.expires = self.last_moment()

@@ -14,10 +14,10 @@ from gatewright.errors import GatewayError, RateLimited
 from gatewright.layers.rate_limiter.alarm import Alarm
 from gatewright.layers.rate_limiter.asking import Asking
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
-from gatewright.layers.rate_limiter.ledger import Reservation, blocked_by, try_reserve
+from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.outlook import wait_behind
-from gatewright.layers.rate_limiter.permit import Claim, Permit
+from gatewright.layers.rate_limiter.permit import Claim, Giver, Permit
 from gatewright.layers.rate_limiter.registry import Standing
 from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, displaced, known_wait, too_late, waited_too_long
 
@@ -33,12 +33,12 @@ class WaitingRoom:
     def __init__(
         self,
         clock: Clock,
-        permit: Callable[[Reservation], Permit],
+        giver: Giver,
         max_size: int,
         shared: SharedLedger | None = None,
     ) -> None:
         self._clock = clock
-        self._permit = permit
+        self._giver = giver
         # What other processes give back at a limit, this one cannot foretell.
         self._queue = FairQueue(max_size, foretold=shared is None)
         self._waiters: dict[Waiter, None] = {}  # in the order of their arrival
@@ -249,22 +249,22 @@ class WaitingRoom:
         waiter: Waiter = ticket.call
         if self._asking is not None:
             return self._asking.reserve(waiter, self._now)
-        got = try_reserve(waiter.limits, waiter.claim.tokens, self._now)
-        if isinstance(got, Reservation):
-            waiter.reservation = got
+        got = try_reserve(waiter.limits, waiter.claim.tokens, self._now, self._giver)
+        if isinstance(got, Permit):
+            waiter.permit = got
             return None
         return blocked_by(waiter.limits, waiter.claim.tokens, self._now)
 
     def _let_go(self, waiter: Waiter, now: float) -> None:
         del self._waiters[waiter]
-        reservation = waiter.reservation
-        assert reservation is not None
+        permit = waiter.permit
+        assert permit is not None
         if not waiter.future.done():
-            waiter.future.set_result(self._permit(reservation))
+            waiter.future.set_result(permit)
             return
         # Its task was cancelled and has not run since.
-        reservation.cancel(now)
-        for limit in reservation.limits:
+        permit.undo(now)
+        for limit in permit.limits:
             self._queue.wake(limit)
 
     def _expire(self, now: float) -> bool:
@@ -279,9 +279,9 @@ class WaitingRoom:
 
     def _remove(self, waiter: Waiter) -> None:
         self._waiters.pop(waiter, None)
-        if waiter.reservation is not None:
+        if waiter.permit is not None:
             # It was charged while others were before it in line, and has not gone.
-            waiter.reservation.cancel(self._clock.now())
+            waiter.permit.undo(self._clock.now())
         self._queue.cancel(waiter.ticket)
 
     def _end(self, waiter: Waiter, error: GatewayError) -> None:
