@@ -13,7 +13,6 @@ from gatewright.health import HealthMonitor
 from gatewright.health.checks import ActiveChecks, Probe
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
-from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
 from gatewright.layers.circuit_breaker.layer import CircuitBreakerLayer
 from gatewright.layers.circuit_breaker.registry import CircuitBreakers
 from gatewright.layers.deduplication.layer import DeduplicationLayer
@@ -157,9 +156,11 @@ class Flow:
         """Give what routing asks about a deployment; None where nothing can close."""
         breaker = self.breakers.of(deployment) if self.breakers.watch(deployment.provider) else None
         limited = deployment.rpm or deployment.tpm or deployment.max_parallel_requests
-        if not limited:
+        if breaker is not None:
+            # Every call asks it whether it is closed, so it stands there itself and not behind another.
+            breaker.limits = self._limits if limited else None
             return breaker
-        return _Gate(deployment.id, breaker, self._limits, self._clock)
+        return _LimitsGate(deployment.id, self._limits, self._clock) if limited else None
 
     def dropped(self, deployment_id: str) -> None:
         """Let go of what was kept for a deployment that is not asked any more."""
@@ -219,25 +220,21 @@ def _sharing(config: GatewayConfig, clock: Clock) -> Sharing | None:
     return Sharing(config.redis_url.get_secret_value(), config.redis_namespace, clock)
 
 
-class _Gate:
-    """A deployment's gate where it has limits of its own, beside the breaker if there is one."""
+class _LimitsGate:
+    """A deployment's gate where it has limits of its own and no breaker."""
 
-    __slots__ = ("_breaker", "_clock", "_id", "_limits")
+    __slots__ = ("_clock", "_id", "_limits")
 
-    def __init__(self, id_: str, breaker: DeploymentBreaker | None, limits: DeploymentLimits, clock: Clock) -> None:
+    def __init__(self, id_: str, limits: DeploymentLimits, clock: Clock) -> None:
         self._id = id_
-        self._breaker = breaker
         self._limits = limits
         self._clock = clock
 
     def free_at(self, now: float) -> float:
-        return now if self._breaker is None else self._breaker.free_at(now)
+        return now
 
     def has_room(self, now: float) -> bool:
         return self._limits.has_room(self._id, now)
 
     async def wait(self, seconds: float) -> None:
-        if self._breaker is not None:
-            await self._breaker.wait(seconds)
-        else:
-            await self._clock.sleep(seconds)
+        await self._clock.sleep(seconds)

@@ -177,4 +177,4 @@ async def test_whoever_waits_is_woken_by_a_change_or_by_the_time():
     await clock.advance(5)
     assert timed.done()
     assert clock.sleepers == 0
-    assert not guard._waiting
+    assert not guard.waiting

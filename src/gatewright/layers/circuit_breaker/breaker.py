@@ -46,7 +46,8 @@ class Breaker:
     """Closed, open or half open. Every call that is let through has a pass, and its outcome is told with that pass.
 
     A pass is a number, and `0` is a refusal. It is valid until the state changes next: what calls of an earlier
-    state report is too late to matter, so a straggler neither opens a breaker again nor passes for a probe.
+    state report is too late to matter, so a straggler neither opens a breaker again nor passes for a probe. While the
+    `state` is closed, the pass is the `generation`, for everyone.
 
     `ask_for_probes`, if it is set, is asked before probes begin, and gives the time before which they may not: where
     processes share their breakers, one of them probes.
@@ -55,7 +56,6 @@ class Breaker:
     __slots__ = (
         "_closed_at",
         "_config",
-        "_generation",
         "_in_a_row",
         "_last_probe_at",
         "_limited_since",
@@ -68,6 +68,7 @@ class Breaker:
         "_recovered",
         "_window",
         "ask_for_probes",
+        "generation",
         "state",
     )
 
@@ -82,7 +83,7 @@ class Breaker:
         self._on_change = on_change
         self._random = random
         self._window = SlidingWindow(config.window)
-        self._generation = 1
+        self.generation = 1
         self._in_a_row = 0
         self._limited_since: float | None = None
         self._open_until = -math.inf
@@ -107,7 +108,7 @@ class Breaker:
     def allow(self, now: float) -> int:
         """Give a pass for one call, or 0."""
         if self.state == "closed":
-            return self._generation
+            return self.generation
         if self.state == "open":
             if now < self._open_until or not self._may_probe(now):
                 return REFUSED
@@ -116,16 +117,19 @@ class Breaker:
             return REFUSED
         self._probes += 1
         self._last_probe_at = now
-        return self._generation
+        return self.generation
 
     def record_success(self, permit: int, now: float) -> None:
         """Say that the call with this pass was answered."""
-        if permit != self._generation:
+        if permit != self.generation:
             return
         self._in_a_row = 0
         self._limited_since = None
         if self.state == "closed":
-            self._window.add(failed=False, now=now)
+            window = self._window
+            if now >= window.ends:
+                window.advance(now)
+            window.succeeded += 1  # `SlidingWindow.add`, written out: nearly every call ends here
             return
         self._probes -= 1
         self._recovered += 1
@@ -134,7 +138,7 @@ class Breaker:
 
     def record_failure(self, permit: int, error: BaseException, now: float) -> None:
         """Say that the call with this pass failed; what is not the deployment's fault is no verdict on it."""
-        if permit != self._generation:
+        if permit != self.generation:
             return
         if not self._counts(error, now):
             self.probe_abandoned(permit)
@@ -147,7 +151,7 @@ class Breaker:
 
     def probe_abandoned(self, permit: int) -> None:
         """Say that the call with this pass ended without an outcome; another probe may go in its place."""
-        if permit == self._generation and self.state == "half_open":
+        if permit == self.generation and self.state == "half_open":
             self._probes -= 1
 
     def next_probe_at(self, now: float) -> float | None:
@@ -257,13 +261,13 @@ class Breaker:
         """Whether the probes under way have been silent for so long that others may go."""
         if now < self._last_probe_at + self._config.probe_timeout:
             return False
-        self._generation += 1
+        self.generation += 1
         self._probes = 0
         return True
 
     def _change(self, after: State, now: float, reason: Reason) -> None:
         before, self.state = self.state, after
-        self._generation += 1
+        self.generation += 1
         self._probes = 0
         self._recovered = 0
         self._in_a_row = 0

@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable
+from typing import Protocol
 
 from gatewright.clock import Clock
 from gatewright.errors import ProviderUnavailable
@@ -20,10 +21,28 @@ VERDICT_EXPECTED = 1.0
 """Seconds after which to look again while all probes are under way; a verdict that comes sooner ends the waiting."""
 
 
+class Room(Protocol):
+    """Whoever knows the room that deployments have."""
+
+    def has_room(self, deployment_id: str, now: float) -> bool:
+        """Say whether a call would go through at once, or have to wait."""
+        ...
+
+
 class DeploymentBreaker:
     """Routing's gate and the layer's judge of one deployment; on the home loop only."""
 
-    __slots__ = ("__weakref__", "_clock", "_events", "_waiting", "breaker", "deployment_id", "on_change", "provider")
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_events",
+        "breaker",
+        "deployment_id",
+        "limits",
+        "on_change",
+        "provider",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -40,7 +59,10 @@ class DeploymentBreaker:
         self.breaker = Breaker(config, self._changed, random)
         self._clock = clock
         self._events = events
-        self._waiting: set[asyncio.Future[None]] = set()
+        self.waiting: set[asyncio.Future[None]] = set()
+        """Who waits for something to change."""
+        self.limits: Room | None = None
+        """Whoever knows whether the deployment has room."""
         self.on_change: Callable[[DeploymentBreaker, Transition], None] | None = None
 
     def free_at(self, now: float) -> float:
@@ -54,36 +76,36 @@ class DeploymentBreaker:
         return min(at, now + VERDICT_EXPECTED) if breaker.state == "half_open" else at
 
     def has_room(self, now: float) -> bool:
-        """Say yes: a breaker knows nothing of room."""
-        return True
+        """Say whether its limits would let a call through at once; yes where it has none."""
+        return self.limits is None or self.limits.has_room(self.deployment_id, now)
 
     async def wait(self, seconds: float) -> None:
         """Wait until something changes (a probe's verdict, a hand), `seconds` at most."""
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        self._waiting.add(changed)
+        self.waiting.add(changed)
         try:
             await asyncio.wait((changed, sleeping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.discard(changed)
+            self.waiting.discard(changed)
             sleeping.cancel()
 
     def succeeded(self, permit: int) -> None:
         """Say that the call with this pass was answered."""
         self.breaker.record_success(permit, self._clock.now())
-        if self._waiting:
+        if self.waiting:
             self.wake()
 
     def failed(self, permit: int, error: BaseException) -> None:
         """Say that the call with this pass failed."""
         self.breaker.record_failure(permit, error, self._clock.now())
-        if self._waiting:
+        if self.waiting:
             self.wake()
 
     def given_up(self, permit: int) -> None:
         """Say that the call with this pass ended without a verdict."""
         self.breaker.probe_abandoned(permit)
-        if self._waiting:
+        if self.waiting:
             self.wake()
 
     def settled(self, permit: int, outcome: Outcome[object]) -> None:
@@ -95,8 +117,15 @@ class DeploymentBreaker:
         else:
             self.given_up(permit)
 
-    def refusal(self, now: float) -> ProviderUnavailable:
-        """Make the error of a call that is not let through."""
+    def probe(self) -> int:
+        """Give a pass for a call while it is not closed, or raise `ProviderUnavailable`."""
+        now = self._clock.now()
+        permit = self.breaker.allow(now)
+        if not permit:
+            raise self._refusal(now)
+        return permit
+
+    def _refusal(self, now: float) -> ProviderUnavailable:
         wait = self.free_at(now) - now
         known = wait != math.inf
         state = self.breaker.state.replace("_", " ")
@@ -127,7 +156,7 @@ class DeploymentBreaker:
 
     def wake(self) -> None:
         """Have those who wait look again."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self.waiting = self.waiting, set()
         for changed in waiting:
             # One whose loop was closed under it has nobody left to wake.
             if not changed.done() and not changed.get_loop().is_closed():

@@ -29,10 +29,9 @@ class CircuitBreakerLayer:
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
         """Proceed, or raise `ProviderUnavailable` (`asked` is False) that says when the next probe may go."""
-        guard, now = self._guard, self._now()
-        permit = guard.breaker.allow(now)
-        if not permit:
-            raise guard.refusal(now)
+        guard = self._guard
+        breaker = guard.breaker
+        permit = breaker.generation if breaker.state == "closed" else guard.probe()
         try:
             reply = await proceed(call)
         except Exception as error:
@@ -41,8 +40,10 @@ class CircuitBreakerLayer:
         except BaseException:
             guard.given_up(permit)
             raise
-        if reply.is_whole or guard.breaker.state != "closed":
-            guard.succeeded(permit)
+        if reply.is_whole or breaker.state != "closed":
+            breaker.record_success(permit, self._now())
+            if guard.waiting:
+                guard.wake()
         else:
             reply.when_settled(lambda outcome: guard.settled(permit, outcome))
         return reply
