@@ -86,8 +86,8 @@ class Limit:
         """Take note that a call ended that was under way for so long."""
         self.in_flight -= 1
         if self.most is not UNLIMITED:
-            usual = self.held_for
-            self.held_for = usual + (held_for - usual) * SMOOTHING if usual else held_for
+            usual = self.held_for or held_for
+            self.held_for = usual + (held_for - usual) * SMOOTHING
 
     def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
         """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told.

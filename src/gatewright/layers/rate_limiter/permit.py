@@ -93,12 +93,13 @@ class Permit(msgspec.Struct, eq=False, gc=False):
         self.era = ENDED
         if now is None:
             now = giver.now()
+        held_for = now - self.since
         # `Limit.ended` and `Bucket.give_back`, written out: every call does this, at several limits.
         for limit in limits:
             limit.in_flight -= 1
             if limit.most is not UNLIMITED:
-                usual, held_for = limit.held_for, now - self.since
-                limit.held_for = usual + (held_for - usual) * SMOOTHING if usual else held_for
+                usual = limit.held_for or held_for
+                limit.held_for = usual + (held_for - usual) * SMOOTHING
         if used_tokens is not None:
             unused = self.tokens - used_tokens
             for bucket in limits.tokens:

@@ -86,7 +86,7 @@ class WaitingRoom:
         now = self._clock.now()
         self._refuse_if_it_may_not_wait(claim, limits, now, refusal)
         self._loop = asyncio.get_running_loop()
-        waiter = Waiter(claim, tuple(limits), standing, now, self._loop.create_future())
+        waiter = Waiter(claim, limits, standing, now, self._loop.create_future())
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
         for ticket in self._queue.displaced_by(claim.tenant, limits):
@@ -180,7 +180,7 @@ class WaitingRoom:
 
     def _reconsider(self, waiter: Waiter, limits: tuple[Limit, ...], standing: Standing) -> None:
         if limits != waiter.limits or standing != waiter.standing:
-            waiter.limits, waiter.standing = tuple(limits), standing
+            waiter.limits, waiter.standing = limits, standing
             self._queue.cancel(waiter.ticket)
             try:
                 self._enqueue(waiter, self._clock.now())

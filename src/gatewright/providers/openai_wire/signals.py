@@ -8,18 +8,16 @@ from gatewright.types.limits import ProviderLimits
 
 __all__ = ["limits_of"]
 
-NOTHING = (None, None)
+NOTHING = ProviderLimits()
 
 
 def limits_of(headers: Mapping[str, str]) -> ProviderLimits | None:
     """Read `x-ratelimit-remaining-requests` and `-tokens`; None where neither is there as a count."""
-    said = headers.get("x-ratelimit-remaining-requests"), headers.get("x-ratelimit-remaining-tokens")
-    if said == NOTHING:
-        return None
-    requests, tokens = map(_count, said)
+    requests, tokens = headers.get("x-ratelimit-remaining-requests"), headers.get("x-ratelimit-remaining-tokens")
     if requests is None and tokens is None:
-        return None
-    return ProviderLimits(remaining_requests=requests, remaining_tokens=tokens)
+        return None  # as of most providers: every answer is looked at
+    left = ProviderLimits(remaining_requests=_count(requests), remaining_tokens=_count(tokens))
+    return None if left == NOTHING else left
 
 
 def _count(value: str | None) -> int | None:
