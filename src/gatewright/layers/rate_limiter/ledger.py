@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gatewright.layers.rate_limiter.bucket import Bucket
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.permit import Giver, NoGiver, Permit
@@ -21,41 +22,60 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float, giver: Giver
     if type(limits) is not LimitSet or not limits.is_current:
         limits = LimitSet(limits)
     tokens = float(tokens)  # as the levels are: the interpreter is slow with numbers of two kinds
-    room = True
     for limit in limits:
         if limit.in_flight >= limit.most or limit.paused_until > now:
-            room = False
-    # `Bucket.refill`, written out: this is done several times for every call.
+            return _wait(limits, tokens, now)
+    # Nearly always there is room: each bucket is charged in its turn, and what was charged is put back if one is short.
+    # `Bucket.refill` is written out: this is done several times for every call.
+    short: Bucket | None = None
     for bucket in limits.requests:
-        level = bucket.level
-        if now > bucket.at:
-            level += (now - bucket.at) * bucket.rate
-            if level > bucket.burst:
-                level = bucket.burst
-            bucket.at = now
-            bucket.level = level
+        level = bucket.level + (now - bucket.at) * bucket.rate
+        if level > bucket.burst:
+            level = bucket.burst
+        bucket.at = now
         if level < 1.0:
-            room = False
-    for bucket in limits.tokens:
-        level = bucket.level
-        if now > bucket.at:
-            level += (now - bucket.at) * bucket.rate
+            bucket.level = level
+            short = bucket
+            break
+        bucket.level = level - 1.0
+    else:
+        for bucket in limits.tokens:
+            level = bucket.level + (now - bucket.at) * bucket.rate
             if level > bucket.burst:
                 level = bucket.burst
             bucket.at = now
-            bucket.level = level
-        if level < tokens:
-            room = False
-    # There may be room all the same: by rounding, or for what is above a full bucket's burst.
-    if not room and (blocked := blocked_by(limits, tokens, now)) is not None:
-        return blocked[1]
-    for bucket in limits.requests:
-        bucket.level -= 1.0
-    for bucket in limits.tokens:
-        bucket.level -= tokens
+            if level < tokens:
+                bucket.level = level
+                short = bucket
+                break
+            bucket.level = level - tokens
+    if short is not None:
+        _put_back(limits, tokens, short)
+        wait = _wait(limits, tokens, now)
+        if wait > 0.0:
+            return wait
+        # There is room all the same: by rounding, or for what is above a full bucket's burst.
+        for bucket in limits.requests:
+            bucket.level -= 1.0
+        for bucket in limits.tokens:
+            bucket.level -= tokens
     for limit in limits:
         limit.in_flight += 1
     return Permit(limits, tokens, now, giver, giver.era)
+
+
+def _put_back(limits: LimitSet, tokens: float, short: Bucket) -> None:
+    """Undo what was charged at those before `short`."""
+    for amount, buckets in ((1.0, limits.requests), (tokens, limits.tokens)):
+        for bucket in buckets:
+            if bucket is short:
+                return
+            bucket.level += amount
+
+
+def _wait(limits: Sequence[Limit], tokens: float, now: float) -> float:
+    blocked = blocked_by(limits, tokens, now)
+    return 0.0 if blocked is None else blocked[1]
 
 
 def blocked_by(limits: Sequence[Limit], tokens: float, now: float) -> tuple[Limit, float] | None:

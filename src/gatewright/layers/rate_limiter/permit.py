@@ -104,7 +104,8 @@ class Permit(msgspec.Struct, eq=False, gc=False):
             unused = self.tokens - used_tokens
             for bucket in limits.tokens:
                 level = bucket.level
-                if now > bucket.at:
+                # What is given back can wait for the refill, in which a bucket gets no fuller than full either way.
+                if unused < 0.0 and now > bucket.at:
                     level += (now - bucket.at) * bucket.rate
                     if level > bucket.burst:
                         level = bucket.burst
