@@ -13,9 +13,8 @@ import msgspec
 from gatewright.types.configuration import mapping
 from gatewright.types.requests import EmbedRequest, GenerateRequest, Message, Request
 
-__all__ = ["USUAL", "canonical_params", "fingerprint", "text_fingerprints"]
+__all__ = ["USUAL", "canonical_params", "canonical_text", "digest_of", "fingerprint", "text_fingerprints"]
 
-DIGEST_BYTES = 20
 USUAL: Mapping[str, Any] = {
     "n": 1,
     "logprobs": False,
@@ -28,36 +27,68 @@ USUAL: Mapping[str, Any] = {
 # How an answer is carried, not what it says.
 _CARRIAGE = frozenset({"stream", "stream_options"})
 _SPECIAL = _CARRIAGE.union(USUAL, ("stop",))
+# What has one spelling in JSON.
+_PLAIN = frozenset({str, int, bool})
+_BEGUN = blake2b(digest_size=20)
+_ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 _encoded = msgspec.json.Encoder(order="deterministic").encode
 _UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 def fingerprint(request: Request, kept: AbstractSet[str] = frozenset()) -> bytes | None:
-    """Give 20 bytes that are the same for the same request, its model's name left out.
+    """Give 20 bytes that are the same for the same request: BLAKE2b of its `canonical_text`; None where it has none."""
+    text = canonical_text(request, kept)
+    return None if text is None else digest_of(text)
 
-    It is BLAKE2b over canonical JSON. The order of keys, parameters that are None or what they usually are (`USUAL`,
-    unless they are in `kept`), 1 and 1.0, a text and its one text part, are the same. None for a request with something
-    in it that JSON has no form for: such a request is like no other.
+
+def digest_of(text: bytes) -> bytes:
+    """Give the BLAKE2b of a text in 20 bytes."""
+    digest = _BEGUN.copy()  # a third less than to make one and say how long it is to be
+    digest.update(text)
+    return digest.digest()
+
+
+def canonical_text(request: Request, kept: AbstractSet[str] = frozenset()) -> bytes | None:
+    """Write a request, its model's name left out, so that the same request is the same text.
+
+    The order of keys, parameters that are None or what they usually are (`USUAL`, unless they are in `kept`), 1 and
+    1.0, a text and its one text part, are the same. None for a request with something in it that JSON has no form for:
+    such a request is like no other.
     """
     params = request.params
-    try:
-        if params and not (_SPECIAL.isdisjoint(params) and all(map(_has_one_spelling, params.values()))):
-            params = _normal(_what_says_something(params, kept))
-        if isinstance(request, EmbedRequest):
-            text = _encoded(("embed", request.inputs, params))
-        elif request.style == "chat":
-            text = _encoded(("chat", _messages(request.messages), params))
+    # Nearly every request has one spelling only: it is written as it is, and then looked over, in one frame.
+    if request.__class__ is GenerateRequest and request.style == "chat" and _SPECIAL.isdisjoint(params):
+        for value in params.values():
+            kind = value.__class__
+            if kind not in _PLAIN and not (kind is float and value % 1.0 > 0.0):
+                break
         else:
-            text = _encoded(("text", _prompts(request), params))
+            try:
+                text = _encoded(("chat", request.messages, params))
+            except _UNWRITABLE:
+                text = b"null"
+            if text.find(b"null") < 0 and text.find(b'"content":[') < 0:
+                return text
+    return _respelled(request, kept)
+
+
+def _respelled(request: Request, kept: AbstractSet[str]) -> bytes | None:
+    try:
+        params = msgspec.Raw(canonical_params(request.params, kept))
+        if isinstance(request, EmbedRequest):
+            return _encoded(("embed", request.inputs, params))
+        if request.style == "chat":
+            return _encoded(("chat", _messages(request.messages), params))
+        return _encoded(("text", _prompts(request), params))
     except _UNWRITABLE:
         return None
-    return blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
 def text_fingerprints(request: EmbedRequest, kept: AbstractSet[str] = frozenset()) -> list[bytes] | None:
     """Give the fingerprint of each input as if it had been asked for alone; None where there is none."""
     try:
-        begun = blake2b(b"embed" + canonical_params(request.params, kept), digest_size=DIGEST_BYTES)
+        begun = _BEGUN.copy()
+        begun.update(b"embed" + canonical_params(request.params, kept))
         digests: list[bytes] = []
         for one in request.inputs:
             digest = begun.copy()
@@ -94,8 +125,10 @@ def _written(value: Any) -> bytes:
         text = _encoded(value)
     except TypeError:
         return _encoded(_normal(value))
-    # msgspec writes whole floats as 1.0 (from 1e16 on as 1e16), and what is no number as null.
-    return _encoded(_normal(value)) if b".0" in text or b"null" in text else text
+    # msgspec writes whole floats as 1.0, from 1e16 on as 1e16, and what is no number as null.
+    if text.find(b".0") < 0 and text.find(b"null") < 0 and text.translate(_ANY_DIGIT).find(b"0e0") < 0:
+        return text
+    return _encoded(_normal(value))
 
 
 def _normal(value: Any) -> Any:
@@ -117,12 +150,6 @@ def _key(name: Any) -> str:
     if isinstance(name, int) and not isinstance(name, bool):
         return str(name)
     raise TypeError("a key of JSON is a text")
-
-
-def _has_one_spelling(value: Any) -> bool:
-    """Whether a parameter has no number in it that can be written in two ways, or is none."""
-    kind = value.__class__
-    return kind is str or kind is int or kind is bool or (kind is float and value % 1.0 > 0.0)
 
 
 def _messages(messages: Sequence[Message]) -> Sequence[Message]:
