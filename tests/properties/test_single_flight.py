@@ -3,8 +3,9 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.layers.deduplication.board import ANSWER, Board
 
-from gatewright.layers.deduplication.flights import Flights
+from gatewright.layers.deduplication.landed import Landed
 
 KEYS = [b"a", b"b"]
 WINDOW = 5.0
@@ -16,13 +17,13 @@ class FlightMachine(RuleBasedStateMachine):
     @initialize(max_chunks=st.integers(1, 12), max_landed=st.integers(0, 3))
     def start(self, max_chunks, max_landed):
         self.max_chunks = max_chunks
-        self.flights = Flights(WINDOW, max_chunks=max_chunks, max_landed=max_landed)
-        self.now = 0.0
+        self.board = Board(WINDOW, max_chunks, max_landed=max_landed)
+        self.flights = self.board.flights
         self.upstream = {}  # a flight: all chunks it was ever fed
         self.keys = {}
         self.aboard = {}  # a member: its flight and what it has read
         self.order = {}  # a flight: its members by arrival
-        self.landed_at = {}
+        self.landed = {}  # what landed: its flight
         self.calls = 0
 
     def flying(self):
@@ -30,7 +31,12 @@ class FlightMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS))
     def join(self, key):
-        flight, member = self.flights.join(key, self.now)
+        flight, member = self.board.join(key)
+        if isinstance(flight, Landed):
+            assert flight.key == key
+            assert self.board.now < flight.until
+            assert flight.chunks == self.upstream[self.landed[flight]]
+            return
         new = flight not in self.upstream
         assert member.shared is not new
         if new:
@@ -40,7 +46,7 @@ class FlightMachine(RuleBasedStateMachine):
         else:
             assert self.keys[flight] == key
             assert flight.state != "failed", "a failure was remembered"
-            assert flight.state == "flying" or self.now < self.landed_at[flight] + WINDOW
+            assert flight.state == "flying"
         same = [other for other in self.flying() if self.keys[other] == key and other is not flight]
         assert all(not other.is_whole for other in same), "two calls for the same request"
         self.aboard[member] = (flight, [])
@@ -74,27 +80,28 @@ class FlightMachine(RuleBasedStateMachine):
         members = self.order[flight]
         led = members[0] is member
         members.remove(member)
-        outcome = self.flights.leave(self.keys[flight], flight, member)
-        assert outcome == ("nobody_left" if not members else "new_leader" if led else "nothing")
-        assert self.flights.leave(self.keys[flight], flight, member) == "nothing"
+        flying = flight.state == "flying"
+        assert flight.leave(member) is (flying and not members)
+        assert not (flying and led and members and members[0].shared), "nobody pays"
+        assert not flight.leave(member)
 
     @precondition(lambda self: self.flying())
     @rule(number=st.integers(0, 100), fails=st.booleans())
     def end(self, number, fails):
         flight = self.flying()[number % len(self.flying())]
         if fails:
-            self.flights.fail(self.keys[flight], flight, RuntimeError("down"))
+            flight.ended(RuntimeError("down"))
             assert flight.error is not None
         else:
-            self.flights.land(self.keys[flight], flight, self.now)
-            self.landed_at[flight] = self.now
+            flight.land(ANSWER)
+            self.landed[flight.landed] = flight
         flight.feed([-1])
         assert -1 not in self.upstream[flight]
 
     @rule(seconds=st.floats(0, 6))
     def time_passes(self, seconds):
-        self.now += seconds
-        self.flights.expire(self.now)
+        self.board.now += seconds
+        self.flights.expire()
 
     @invariant()
     def the_leader_is_whoever_came_first_of_those_who_stayed(self):
@@ -116,8 +123,9 @@ class FlightMachine(RuleBasedStateMachine):
         for member, (flight, read) in self.aboard.items():
             read.extend(flight.read(member))
             assert read == self.upstream[flight]
-        self.flights.expire(self.now + WINDOW)
-        assert self.flights.landed_chunks == 0
+        self.board.now += WINDOW
+        self.flights.expire()
+        assert self.flights.weight == 0
 
 
 TestFlightMachine = FlightMachine.TestCase

@@ -57,7 +57,7 @@ def canonical_text(request: Request, kept: AbstractSet[str] = frozenset()) -> by
     """
     params = request.params
     # Nearly every request has one spelling only: it is written as it is, and then looked over, in one frame.
-    if request.__class__ is GenerateRequest and request.style == "chat" and _SPECIAL.isdisjoint(params):
+    if type(request) is GenerateRequest and request.style == "chat" and _SPECIAL.isdisjoint(params):
         for value in params.values():
             kind = value.__class__
             if kind not in _PLAIN and not (kind is float and value % 1.0 > 0.0):

@@ -18,19 +18,24 @@ async def turns(number: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-def made(work: Coroutine[Any, Any, Any], goes_on: Callable[[], bool] = lambda: False) -> Relay[Any]:
-    async def heir() -> None:
-        await relay
+class Made(Relay, kw_only=True):
+    """A relay of which is said whether somebody else wants its outcome."""
 
-    relay = Relay(work, goes_on, heir)
-    return relay
+    goes_on: Callable[[], bool]
+
+    def let_go(self) -> bool:
+        return self.goes_on()
 
 
-def begun(work: Coroutine[Any, Any, Any], goes_on: Callable[[], bool] = lambda: False) -> tuple[Any, Relay[Any]]:
+def made(work: Coroutine[Any, Any, Any], goes_on: Callable[[], bool] = lambda: False) -> Relay:
+    return Made(work=work, goes_on=goes_on)
+
+
+def begun(work: Coroutine[Any, Any, Any], goes_on: Callable[[], bool] = lambda: False) -> tuple[Any, Relay]:
     relay = made(work, goes_on)
 
     async def host() -> Any:
-        return await relay
+        return await relay.run()
 
     return asyncio.create_task(host()), relay
 
@@ -190,14 +195,14 @@ async def _failing() -> None:
 
 
 async def test_scopes_around_it_end_it_as_they_end_anything() -> None:
-    relays: list[Relay[Any]] = []
+    relays: list[Relay] = []
 
     async def work() -> None:
         await asyncio.Event().wait()
 
     async def awaited(goes_on: bool) -> None:
         relays.append(made(work(), lambda: goes_on))
-        await relays[-1]
+        await relays[-1].run()
 
     for goes_on in (False, True):
         with pytest.raises(TimeoutError):
@@ -246,7 +251,7 @@ async def test_a_host_that_is_closed_closes_the_work() -> None:
             closed.append(True)
 
     async def host() -> None:
-        await made(work(), lambda: True)
+        await made(work(), lambda: True).run()
 
     coroutine = host()
     coroutine.send(None)

@@ -2,126 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+import asyncio
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["Departure", "Flight", "Member"]
+import msgspec
 
-Departure = Literal["nothing", "new_leader", "nobody_left"]
-"""What follows from a member's leaving."""
+from gatewright.errors import CallCancelled
+from gatewright.layers.deduplication.landed import Landed
+from gatewright.layers.deduplication.relay import Relay
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.reply import Reply
+
+if TYPE_CHECKING:
+    from gatewright.layers.deduplication.flights import Flights
+
+__all__ = ["Flight", "Member", "known"]
 
 
-class Member:
+class Member(msgspec.Struct, eq=False, gc=False):
     """One caller on a flight; `shared` says that it came to somebody else's call, `next` the chunk it reads next."""
 
-    __slots__ = ("next", "shared")
-
-    def __init__(self, shared: bool) -> None:
-        self.shared = shared
-        self.next = 0
+    shared: bool = True
+    next: int = 0
 
 
-class Flight:
-    """Chunks of one answer for many readers, each from the first chunk on and at its own pace.
+class Flight(Relay, kw_only=True):
+    """Makes one upstream call for all who are aboard, and is all that there is of it: while one flies alone, little.
 
     The first member leads: the upstream call is made, and paid, in its name. When the leader leaves, the member
-    who came next leads. Beyond `max_chunks` nobody can join any more, and what all have read is dropped; whoever
-    feeds it waits while `has_room` is False, so it never holds more than `max_chunks` and one batch. `journey` is
-    whatever flies it.
+    who came next leads. `flights` is told how it ends, and keeps the answer.
     """
 
-    __slots__ = ("_chunks", "_dropped", "_max_chunks", "_members", "error", "journey", "state")
-
-    def __init__(self, max_chunks: int = 20_000) -> None:
-        self.state: Literal["flying", "landed", "failed"] = "flying"
-        self.error: BaseException | None = None
-        self.journey: Any = None
-        self._chunks: list[Any] = []
-        self._dropped = 0
-        self._max_chunks = max_chunks
-        # A dictionary for its order: who came first is first.
-        self._members: dict[Member, None] = {}
-
-    def __len__(self) -> int:
-        return len(self._members)
+    key: Hashable
+    call: Call
+    flights: Flights
+    leader: Member | None
+    followers: dict[Member, None] | None = None  # a dictionary for its order: who came first is first
+    waiting: list[asyncio.Future[None]] | None = None
+    state: Literal["flying", "landed", "failed"] = "flying"
+    error: BaseException | None = None
+    landed: Landed | None = None
+    attempts: int = 1
+    cached: bool = False  # what came was itself another's answer
 
     @property
-    def leader(self) -> Member | None:
-        """The member in whose name the upstream call is made; None when nobody is left."""
-        return next(iter(self._members), None)
+    def call_id(self) -> str:
+        """The call that is made."""
+        return self.call.id
 
     @property
     def is_whole(self) -> bool:
-        """Whether every chunk so far is still here, so that somebody can join."""
-        return not self._dropped and self.state != "failed"
-
-    @property
-    def held(self) -> int:
-        """How many chunks it holds."""
-        return len(self._chunks)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether more may be fed, or the slowest reader has to be waited for."""
-        return self.state == "flying" and len(self._chunks) < self._max_chunks
-
-    def lead(self) -> Member:
-        """Come aboard as the first."""
-        member = Member(shared=False)
-        self._members[member] = None
-        return member
+        """Whether all that came so far is still here, so that somebody can join."""
+        return self.state != "failed"
 
     def join(self) -> Member:
         """Come aboard; only while `is_whole`."""
         assert self.is_whole
-        member = Member(shared=bool(self._members) or self.state != "flying" or bool(self._chunks))
-        self._members[member] = None
+        member = Member()
+        if self.followers is None:
+            self.followers = {}
+        self.followers[member] = None
         return member
 
-    def leave(self, member: Member) -> Departure:
-        """Go away, done or not; says whether another leads now, or the upstream call is of no use to anybody."""
-        if member not in self._members:
-            return "nothing"
-        led = self.leader is member
-        del self._members[member]
-        self._drop()
-        if not self._members:
-            return "nobody_left"
-        return "new_leader" if led else "nothing"
-
-    def feed(self, chunks: Sequence[Any]) -> None:
-        """Add what came from upstream; nothing comes after the end."""
+    def leave(self, member: Member) -> bool:
+        """Go away, done or not; True where the upstream call is of no use to anybody any more."""
+        if member is not self.leader:
+            if self.followers:
+                self.followers.pop(member, None)
+            return False
+        self.leader = heir = next(iter(self.followers), None) if self.followers else None
+        if heir is None:
+            if self.state == "flying":
+                self.flights.forget(self)
+                return True
+            return False
+        assert self.followers is not None
+        del self.followers[heir]
         if self.state == "flying":
-            self._chunks.extend(chunks)
-            self._drop()
+            # It is the one who pays now, and whoever left does not.
+            heir.shared, member.shared = False, True
+        return False
 
-    def read(self, member: Member) -> list[Any]:
-        """Give the chunks that a member has not had; none may mean the end, which `state` tells."""
-        chunks = self._chunks[member.next - self._dropped :]
-        member.next += len(chunks)
-        self._drop()
-        return chunks
+    async def reply(self, member: Member) -> Reply[Any, Any]:
+        """Give a member its own reply."""
+        raise NotImplementedError
 
-    def unread(self, member: Member) -> bool:
-        """Whether there are chunks that a member has not had."""
-        return member.next < self._dropped + len(self._chunks)
+    def marked(self, reply: Reply[Any, Any], member: Member) -> Reply[Any, Any]:
+        """Say of a member's reply whether it is shared."""
+        reply.cached = member.shared or self.cached
+        reply.attempts = 0 if member.shared else self.attempts
+        return reply
 
-    def land(self) -> int | None:
-        """Say that the answer is complete; gives the chunks that it holds, None where they are not all of them."""
+    def ended(self, error: BaseException) -> None:
+        """Take the error with which the upstream call ended: all aboard get it, and whoever comes next does not."""
         if self.state == "flying":
-            self.state = "landed"
-        return None if self._dropped else len(self._chunks)
+            self.state, self.error = "failed", known(error)
+            self.flights.forget(self)
+        self.wake()
 
-    def fail(self, error: BaseException) -> None:
-        """Say that the upstream call failed: everyone aboard gets `error` after the chunks so far."""
-        if self.state == "flying":
-            self.state = "failed"
-            self.error = error
+    def let_go(self) -> bool:
+        """Say whether somebody else wants what one was at who is being cancelled."""
+        if self.followers:
+            return True
+        # Nobody may come to a call that is being cancelled.
+        self.ended(CallCancelled("the call that was shared was cancelled"))
+        return False
 
-    def _drop(self) -> None:
-        """Beyond the bound, drop what everybody has read; a landed answer stays whole for those who come later."""
-        if self.state != "flying" or (not self._dropped and len(self._chunks) < self._max_chunks):
-            return
-        slowest = min((member.next for member in self._members), default=self._dropped + len(self._chunks))
-        del self._chunks[: slowest - self._dropped]
-        self._dropped = slowest
+    async def changed(self) -> None:
+        """Wait until the flight moves on, or a reader does."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.waiting is None:
+            self.waiting = []
+        self.waiting.append(changed)
+        await changed
+
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        waiting, self.waiting = self.waiting, None
+        for changed in waiting or ():
+            if not changed.done():
+                changed.set_result(None)
+
+
+def known(error: BaseException) -> Exception:
+    """Give the error that those aboard get."""
+    return error if isinstance(error, Exception) else CallCancelled("the call that was shared was cancelled")

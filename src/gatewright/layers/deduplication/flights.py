@@ -1,97 +1,97 @@
-"""The flights under way, and those that landed a moment ago."""
+"""The flights under way, and what landed a moment ago."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
 
-from gatewright.layers.deduplication.flight import Departure, Flight, Member
+from gatewright.layers.deduplication.flight import Flight
+from gatewright.layers.deduplication.landed import Landed, weight_of
+from gatewright.types.results import Embeddings
 
 __all__ = ["Flights"]
 
 
 class Flights:
-    """Finds the flight that a request can join, or starts one.
+    """Finds the flight that a request can join, or the answer with which one landed.
 
-    A landed flight can be joined for `window` seconds more; at most `max_landed`, with `max_landed_chunks` chunks
-    in all, are kept for that. A failed one is forgotten at once: the next request starts anew.
+    An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in all, are kept for
+    that. A flight that failed is forgotten at once: the next request starts anew.
     """
 
-    __slots__ = ("_by_key", "_landed", "_landed_chunks", "_max_chunks", "_max_landed", "_max_landed_chunks", "window")
+    __slots__ = ("_by_key", "_landed", "_max_landed", "_max_weight", "_now", "weight", "window")
 
     def __init__(
         self,
+        now: Callable[[], float],
         window: float = 2.0,
         *,
         max_landed: int = 2_000,
-        max_landed_chunks: int = 200_000,
-        max_chunks: int = 20_000,
+        max_weight: int = 32 * 1024 * 1024,
     ) -> None:
         self.window = window
+        self.weight = 0  # bytes, roughly, of what is kept
+        self._now = now
         self._max_landed = max_landed
-        self._max_landed_chunks = max_landed_chunks
-        self._max_chunks = max_chunks
-        self._by_key: dict[Hashable, Flight] = {}
-        self._landed: deque[tuple[float, Hashable, Flight, int]] = deque()
-        self._landed_chunks = 0
+        self._max_weight = max_weight
+        self._by_key: dict[Hashable, Flight | Landed] = {}
+        self._landed: deque[Landed] = deque()
 
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def __iter__(self) -> Iterator[Flight]:
+    def __iter__(self) -> Iterator[Flight | Landed]:
         return iter(self._by_key.values())
 
-    @property
-    def landed_chunks(self) -> int:
-        """The chunks kept of landed flights."""
-        return self._landed_chunks
+    def find(self, key: Hashable) -> Flight | Landed | None:
+        """Give what a request can share; where that is nothing, it has to `start` a flight."""
+        found = self._by_key.get(key)
+        if found is None:
+            return None
+        if isinstance(found, Flight):
+            return found if found.is_whole else None
+        return found if found.until > self._now() else None
 
-    def join(self, key: Hashable, now: float) -> tuple[Flight, Member]:
-        """Come aboard the flight of this request; the member that is not `shared` has to make the upstream call."""
-        if self._landed and self._landed[0][0] <= now:
-            self.expire(now)
-        flight = self._by_key.get(key)
-        if flight is None or not flight.is_whole:
-            flight = self._by_key[key] = Flight(self._max_chunks)
-            return flight, flight.lead()
-        return flight, flight.join()
+    def start(self, flight: Flight) -> None:
+        """Have a flight found."""
+        self._by_key[flight.key] = flight
 
-    def leave(self, key: Hashable, flight: Flight, member: Member) -> Departure:
-        """Let a member go; a flight that nobody is aboard any more is forgotten, unless it landed."""
-        outcome = flight.leave(member)
-        if outcome == "nobody_left" and flight.state == "flying":
-            self._forget(key, flight)
-        return outcome
+    def forget(self, flight: Flight) -> None:
+        """Have a flight found no more."""
+        if self._by_key.get(flight.key) is flight:
+            del self._by_key[flight.key]
 
-    def land(self, key: Hashable, flight: Flight, now: float) -> None:
-        """Say that a flight's answer is complete, and keep it for the window."""
-        if flight.state != "flying":
-            return
-        chunks = flight.land()
-        if chunks is None or self.window <= 0.0 or self._by_key.get(key) is not flight:
-            self._forget(key, flight)
-            return
-        self._landed.append((now + self.window, key, flight, chunks))
-        self._landed_chunks += chunks
-        while len(self._landed) > self._max_landed or self._landed_chunks > self._max_landed_chunks:
-            self._forget_oldest()
+    def land(self, flight: Flight, answer: Any, chunks: Sequence[Any] | None = None, *, keep: bool = True) -> Landed:
+        """Take the answer with which a flight lands, and keep it for the window, unless it is not all there."""
+        now = self._now()
+        landed = Landed(
+            now + self.window,
+            flight.key,
+            flight.call.id,
+            answer,
+            tuple(answer.vectors if answer.__class__ is Embeddings else answer.choices),
+            chunks,
+            weight_of(answer, chunks),
+        )
+        if keep and self.window > 0.0 and self._by_key.get(landed.key) is flight:
+            self._by_key[landed.key] = landed
+            self._landed.append(landed)
+            self.weight += landed.weight
+            self._make_room(now)
+        else:
+            self.forget(flight)
+        return landed
 
-    def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
-        """Say that a flight failed; whoever is aboard gets the error, whoever comes next does not."""
-        flight.fail(error)
-        if flight.state == "failed":
-            self._forget(key, flight)
+    def _make_room(self, now: float) -> None:
+        """Let go of what landed before the window, and of the oldest beyond the bounds."""
+        kept = self._landed
+        while kept and (kept[0].until <= now or len(kept) > self._max_landed or self.weight > self._max_weight):
+            oldest = kept.popleft()
+            self.weight -= oldest.weight
+            if self._by_key.get(oldest.key) is oldest:
+                del self._by_key[oldest.key]
 
-    def expire(self, now: float) -> None:
-        """Forget what landed before the window."""
-        while self._landed and self._landed[0][0] <= now:
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        _, key, flight, chunks = self._landed.popleft()
-        self._landed_chunks -= chunks
-        self._forget(key, flight)
-
-    def _forget(self, key: Hashable, flight: Flight) -> None:
-        if self._by_key.get(key) is flight:
-            del self._by_key[key]
+    def expire(self) -> None:
+        """Let go of what landed before the window."""
+        self._make_room(self._now())

@@ -10,11 +10,12 @@ from gatewright.errors import CallCancelled, DeadlineExceeded, GatewayError, Str
 from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.deduplication.flight import Flight, Member
 from gatewright.layers.deduplication.flights import Flights
-from gatewright.layers.deduplication.journey import Journey, WholeJourney
-from gatewright.layers.deduplication.stream import StreamJourney
+from gatewright.layers.deduplication.landed import Landed
+from gatewright.layers.deduplication.stream import StreamFlight
+from gatewright.layers.deduplication.whole import WholeFlight
 from gatewright.pipeline.call import AS_CONFIGURED, Call, CallOptions
 from gatewright.pipeline.events import CallShared, Events
-from gatewright.pipeline.fingerprint import USUAL, fingerprint
+from gatewright.pipeline.fingerprint import USUAL, canonical_text, digest_of
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.requests import EmbedRequest
@@ -23,6 +24,8 @@ __all__ = ["DeduplicationLayer"]
 
 MORE_TIME = 1.0
 """Seconds that a caller must have beyond the one whose call it shared, to try again what failed for want of time."""
+SHORT = 448
+"""Bytes up to which a request is its own key: that is cheaper than to hash it, and as small as Python keeps apart."""
 EVERYTHING_SAID = frozenset(USUAL)
 
 
@@ -38,38 +41,49 @@ class DeduplicationLayer:
     ) -> None:
         self._config = config
         self._policy = policy  # the version of the guards that an answer passes: one of another is another answer
-        self._now = clock.now
+        self._clock = clock
         self._events = events
-        self._flights = Flights(config.window)
+        self._flights = Flights(clock.now, config.window)
 
     def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
         """Join the flight of this request, or start it."""
         key = self.key_of(call)
         if key is None:
             return proceed(call)
-        flight, member = self._flights.join(key, self._now())
-        if flight.journey is None and not call.stream:
-            journey = flight.journey = WholeJourney(self, key, flight, call, proceed)
-            return journey.lead(member)
-        return self._share(key, flight, member, call, proceed)
+        found = self._flights.find(key)
+        if found is not None:
+            return self._share(key, found, found.join() if isinstance(found, Flight) else None, call, proceed)
+        return self._lead(key, call, proceed)
+
+    def _lead(self, key: Hashable, call: Call, proceed: Handler) -> Coroutine[Any, Any, Reply[Any, Any]]:
+        member = Member(shared=False)
+        if call.stream:
+            stream = StreamFlight(key=key, call=call, flights=self._flights, leader=member)
+            stream.work = stream.fly(proceed)
+            self._flights.start(stream)
+            return stream.reply(member)
+        flight = WholeFlight(work=proceed(call), key=key, call=call, flights=self._flights, leader=member)
+        self._flights.start(flight)
+        running: Any = flight.run()
+        return running
 
     async def _share(
-        self, key: Hashable, flight: Flight, member: Member, call: Call, proceed: Handler
+        self, key: Hashable, found: Flight | Landed | None, member: Member | None, call: Call, proceed: Handler
     ) -> Reply[Any, Any]:
-        while (journey := flight.journey) is not None:
+        while found is not None:
             if self._events.hears(CallShared):
-                self._events.emit(CallShared(call_id=call.id, with_call=journey.call_id))
+                self._events.emit(CallShared(call_id=call.id, with_call=found.call_id))
+            if member is None or not isinstance(found, Flight):
+                assert isinstance(found, Landed)
+                return found.reply()
             try:
-                return await journey.reply(member)
+                return await found.reply(member)
             except GatewayError as error:
-                if not _was_cut_short(error, journey.call, call):
+                if not _was_cut_short(error, found.call, call):
                     raise error.copy_for(call.id) from error
-            flight, member = self._flights.join(key, self._now())
-        if not call.stream:
-            journey = flight.journey = WholeJourney(self, key, flight, call, proceed)
-            return await journey.lead(member)
-        journey = flight.journey = StreamJourney(self, key, flight, call, proceed)
-        return await journey.reply(member)
+            found = self._flights.find(key)
+            member = found.join() if isinstance(found, Flight) else None
+        return await self._lead(key, call, proceed)
 
     def key_of(self, call: Call) -> Hashable:
         """Give what makes two calls the same; None for a call that is like no other."""
@@ -84,32 +98,18 @@ class DeduplicationLayer:
         if varied and not options.deduplicate and not isinstance(request, EmbedRequest):
             return None
         # What the model's deployments set themselves is not known here: nothing goes without saying.
-        asked = call.fingerprint or fingerprint(request, EVERYTHING_SAID)
+        asked = call.fingerprint or canonical_text(request, EVERYTHING_SAID)
+        if asked is None:
+            return None
+        if len(asked) > SHORT:
+            asked = digest_of(asked)
         if self._policy is not None:
             how = (how, self._policy(call))
-        return None if asked is None else (call.caller.tenant_id, request.model, asked, call.stream, how)
-
-    def landed(self, journey: Journey) -> None:
-        """Keep a flight that landed for the window."""
-        self._flights.land(journey.key, journey.flight, self._now())
-
-    def failed(self, journey: Journey, error: BaseException) -> None:
-        """Forget a flight that failed: the next call starts anew."""
-        self._flights.fail(journey.key, journey.flight, error)
-
-    def left(self, journey: Journey, member: Member) -> bool:
-        """Let a member go; True where the upstream call is of no use to anybody any more."""
-        departure = self._flights.leave(journey.key, journey.flight, member)
-        if journey.flight.state != "flying":
-            return False
-        if departure == "new_leader" and (leader := journey.flight.leader) is not None:
-            # It is the one who pays now, and whoever left does not.
-            leader.shared, member.shared = False, True
-        return departure == "nobody_left"
+        return (call.caller.tenant_id, request.model, asked, call.stream, how)
 
     def forget(self) -> None:
         """Let go of every flight: their tasks belong to an event loop that is gone."""
-        self._flights = Flights(self._config.window)
+        self._flights = Flights(self._clock.now, self._config.window)
 
 
 def _wants_it_fresh(options: CallOptions) -> bool:

@@ -3,54 +3,108 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from gatewright.errors import CallCancelled
 from gatewright.layers.deduplication.flight import Flight, Member
-from gatewright.layers.deduplication.journey import Board, Journey
-from gatewright.layers.deduplication.relay import Relay, pause
-from gatewright.pipeline.call import Call
+from gatewright.layers.deduplication.relay import pause
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import AnswerFold
 from gatewright.types.results import Answer, Chunk
 from gatewright.types.usage import NO_USAGE
 
-__all__ = ["StreamJourney"]
+__all__ = ["StreamFlight"]
 
 
-class StreamJourney(Journey):
-    """Reads a stream for all aboard, at the pace of the fastest: whoever needs more reads on, in its own task."""
+class StreamFlight(Flight, kw_only=True):
+    """Reads a stream for all aboard, at the pace of the fastest: whoever needs more reads on, in its own task.
 
-    __slots__ = ("upstream",)
+    Beyond `max_chunks` nobody can join any more, and what all have read is dropped; whoever reads on waits while
+    `has_room` is False, so it never holds more than `max_chunks` and one batch.
+    """
 
-    def __init__(self, board: Board, key: Any, flight: Flight, call: Call, proceed: Handler) -> None:
-        super().__init__(board, key, flight, call)
-        self.upstream: Reply[Any, Any] | None = None
-        self.relay = Relay(self._fly(proceed), self.goes_on, self._fly_on)
+    max_chunks: int = 20_000
+    upstream: Reply[Any, Any] | None = None
+    _chunks: list[Any] = []
+    _dropped: int = 0
 
-    async def _fly(self, proceed: Handler) -> None:
+    @property
+    def is_whole(self) -> bool:
+        """Whether every chunk so far is still here, so that somebody can join."""
+        return not self._dropped and self.state != "failed"
+
+    @property
+    def held(self) -> int:
+        """How many chunks it holds."""
+        return len(self._chunks)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be fed, or the slowest reader has to be waited for."""
+        return self.state == "flying" and len(self._chunks) < self.max_chunks
+
+    def feed(self, chunks: Sequence[Any]) -> None:
+        """Add what came from upstream; nothing comes after the end."""
+        if self.state == "flying":
+            self._chunks.extend(chunks)
+            self._drop()
+
+    def read(self, member: Member) -> list[Any]:
+        """Give the chunks that a member has not had; none may mean the end, which `state` tells."""
+        chunks = self._chunks[member.next - self._dropped :]
+        member.next += len(chunks)
+        self._drop()
+        return chunks
+
+    def unread(self, member: Member) -> bool:
+        """Whether there are chunks that a member has not had."""
+        return member.next < self._dropped + len(self._chunks)
+
+    def leave(self, member: Member) -> bool:
+        """Go away, done or not; True where the upstream call is of no use to anybody any more."""
+        nobody_left = super().leave(member)
+        self._drop()
+        return nobody_left
+
+    def _drop(self) -> None:
+        """Beyond the bound, drop what everybody has read; a landed answer stays whole for those who come later."""
+        if self.state != "flying" or (not self._dropped and len(self._chunks) < self.max_chunks):
+            return
+        aboard = [] if self.leader is None else [self.leader, *(self.followers or ())]
+        slowest = min((member.next for member in aboard), default=self._dropped + len(self._chunks))
+        del self._chunks[: slowest - self._dropped]
+        self._dropped = slowest
+
+    def land(self, answer: Any) -> None:
+        """Take the whole answer, and have it kept with its chunks where they are all here."""
+        if self.state == "flying":
+            self.state = "landed"
+            self.landed = self.flights.land(self, answer, self._chunks, keep=not self._dropped)
+            self.wake()
+
+    async def fly(self, proceed: Handler) -> None:
+        """Read the stream, and pause after each batch."""
         try:
             self.upstream = reply = await proceed(self.call)
             async with reply:
                 self.attempts, self.cached = reply.attempts, reply.cached
                 while batch := await reply.batch():
-                    self.flight.feed(batch)
-                    if self._waiting:
-                        self.wake()
+                    self.feed(batch)
+                    self.wake()
                     await pause()
             self.attempts = reply.attempts  # it may have gone on elsewhere
             assert reply.outcome is not None
         except BaseException as error:
             self.ended(error)
             raise
-        self.arrived(reply.outcome.value)
+        self.land(reply.outcome.value)
 
-    async def _fly_on(self) -> None:
+    async def fly_on(self) -> None:
         """Fly to the next pause without the reader who was at it."""
         with contextlib.suppress(Exception):  # those aboard get it
-            await self.relay
+            await self.run()
 
     async def reply(self, member: Member) -> Reply[Any, Any]:
         """Give a member its own reply of what the flight brings."""
@@ -63,35 +117,33 @@ class StreamJourney(Journey):
         self.marked(reply, member)
 
     async def _batches(self, member: Member) -> AsyncGenerator[list[Chunk], None]:
-        flight = self.flight
         try:
             while True:
-                if batch := flight.read(member):
-                    if self._waiting:
-                        self.wake()
+                if batch := self.read(member):
+                    self.wake()
                     yield batch
-                elif flight.state == "flying":
+                elif self.state == "flying":
                     await self._advance()
-                elif flight.error is not None:
-                    raise flight.error
+                elif self.error is not None:
+                    raise self.error
                 else:
                     return
         finally:
-            if self._board.left(self, member):
+            if self.leave(member):
                 await self._end()
 
     async def _advance(self) -> None:
         """Read on, or wait for the one who does, or for the slowest where it is too far behind."""
-        if self.relay.is_running or not self.flight.has_room:
+        if self.is_running or not self.has_room:
             await self.changed()
             return
         with contextlib.suppress(Exception):  # the flight has it, for all who are aboard
-            await self.relay
+            await self.run()
 
     async def _end(self) -> None:
         """End the upstream call: nobody reads it any more."""
         self.ended(CallCancelled("nobody reads the stream any more"))
-        await self.relay.end()
+        await self.end()
 
 
 class _MemberFold(AnswerFold):
@@ -100,21 +152,19 @@ class _MemberFold(AnswerFold):
     A flight that ended otherwise was paid by the member who led it: it has the usage, as far as that is known.
     """
 
-    __slots__ = ("_journey", "_member")
+    __slots__ = ("_flight", "_member")
 
-    def __init__(self, journey: StreamJourney, member: Member) -> None:
-        super().__init__(model=journey.call.request.model, provider="")
-        self._journey = journey
+    def __init__(self, flight: StreamFlight, member: Member) -> None:
+        super().__init__(model=flight.call.request.model, provider="")
+        self._flight = flight
         self._member = member
 
     def value(self) -> Answer:
-        flight = self._journey.flight
-        if flight.state == "landed":
-            whole = self._journey.answer(self._member)
-            return super().value() if whole is None or flight.unread(self._member) else whole
-        upstream = self._journey.upstream
+        flight, member = self._flight, self._member
+        if flight.landed is not None:
+            return super().value() if flight.unread(member) else flight.landed.value(shared=member.shared)
         read = super().value()
-        return read if upstream is None else _billed(read, upstream.partial(), pays=not self._member.shared)
+        return read if flight.upstream is None else _billed(read, flight.upstream.partial(), pays=not member.shared)
 
 
 def _billed(read: Answer, source: Answer, *, pays: bool) -> Answer:

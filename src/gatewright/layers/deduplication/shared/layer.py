@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Any
 
-from gatewright.layers.deduplication.journey import made_whole
 from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.follow import FollowedFold, LeaderGone, followed_batches, followed_parts
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.led import LedStream
 from gatewright.layers.deduplication.shared.parts import Failed, Gone, Whole, failure, whole_part
+from gatewright.layers.deduplication.whole import made_whole
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallShared, Events
 from gatewright.pipeline.failing import failing

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from gatewright.layers.deduplication.journey import known
+from gatewright.layers.deduplication.flight import known
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.parts import Came, Landed, failure
 from gatewright.pipeline.call import Call
