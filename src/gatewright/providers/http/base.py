@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from gatewright.errors import InvalidProviderResponse
 
-__all__ = ["MAX_BODY_BYTES", "HttpClient", "HttpResponse", "Timeouts", "least", "whole_body"]
+__all__ = ["MAX_BODY_BYTES", "Headers", "HttpClient", "HttpResponse", "Timeouts", "least", "whole_body"]
+
+Headers = tuple[tuple[str, str], ...]
+"""Names and values, as they are sent; of two with one name the later one stands."""
 
 MAX_BODY_BYTES = 256 * 1024 * 1024
 """The longest answer that is read whole, decompressed: 2,048 vectors of 3,072 numbers as text are about 75 MB."""
@@ -60,7 +63,7 @@ class HttpResponse(Protocol):
 class HttpClient(Protocol):
     """Pooled connections on one event loop. Failures are `ConnectionFailed` and `ProviderTimeout`."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> HttpResponse:
+    def post(self, url: str, headers: Headers, body: bytes, timeouts: Timeouts) -> Coroutine[Any, Any, HttpResponse]:
         """Send a request and wait for the answer's head."""
         ...
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Mapping
 
 from gatewright.errors import (
     ConfigurationError,
@@ -18,7 +17,7 @@ from gatewright.errors import (
     MissingExtra,
     ProviderTimeout,
 )
-from gatewright.providers.http.base import Timeouts, least, whole_body
+from gatewright.providers.http.base import Headers, Timeouts, least, whole_body
 from gatewright.providers.http.environment import ssl_context
 
 try:
@@ -47,7 +46,7 @@ class HttpxClient:
         self._ca_file = ca_file
         self._client: httpx.AsyncClient | None = None
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> _Response:
+    async def post(self, url: str, headers: Headers, body: bytes, timeouts: Timeouts) -> _Response:
         """Send a request and wait for the answer's head."""
         client = self._client or self._open()
         ends_at = None if timeouts.total is None else asyncio.get_running_loop().time() + timeouts.total

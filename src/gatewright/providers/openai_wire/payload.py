@@ -10,6 +10,7 @@ import msgspec
 
 from gatewright.errors import AuthenticationFailed, BadRequest, ConfigurationError, UnsupportedParameter
 from gatewright.providers.catalogue import WireSpec
+from gatewright.providers.http.base import Headers
 from gatewright.providers.openai_wire.address import Address, fits_a_header
 from gatewright.types.configuration import is_secret, mapping
 from gatewright.types.deployment import Deployment
@@ -26,19 +27,36 @@ _encode = msgspec.json.Encoder().encode
 class Payloads:
     """Makes the requests of one deployment; whatever does not change from call to call is made once, here."""
 
-    __slots__ = ("_deployment", "_drop", "_renamed", "_root", "_spec", "_unsupported", "_version", "headers", "secrets")
+    __slots__ = (
+        "_deployment",
+        "_drop",
+        "_model",
+        "_params",
+        "_renamed",
+        "_root",
+        "_spec",
+        "_special",
+        "_unsupported",
+        "_version",
+        "headers",
+        "secrets",
+    )
 
     def __init__(self, deployment: Deployment, spec: WireSpec, *, drop_unsupported: bool) -> None:
         self._deployment = deployment
         self._spec = spec
         self._drop = drop_unsupported
+        self._model = deployment.model
+        self._params = deployment.params
         self._renamed = dict(spec.renamed)
         if spec.name in ("openai", "azure") and deployment.model.startswith(_REASONING_MODELS):
             self._renamed["max_tokens"] = "max_completion_tokens"
         self._unsupported = spec.unsupported
+        # The fields that are not sent as they are; most requests have none.
+        self._special = frozenset((*spec.unsupported, *self._renamed, "extra_headers", "extra_body"))
         self._version = str(deployment.settings.get("api_version") or _DEFAULT_API_VERSION)
         self._root = _root(deployment, spec)
-        self.headers = _headers(deployment, spec)
+        self.headers: Headers = tuple(_headers(deployment, spec).items())
         self.secrets = _secrets(deployment)
 
     def url(self, path: str) -> str:
@@ -48,10 +66,12 @@ class Payloads:
             return self._root.at(at, {"api-version": self._version})
         return self._root.at(path)
 
-    def generation(self, request: GenerateRequest, *, stream: bool, drop: bool | None) -> tuple[dict[str, Any], bytes]:
+    def generation(self, request: GenerateRequest, *, stream: bool, drop: bool | None) -> tuple[Headers, bytes]:
         """Give the headers and the body of a request for text."""
-        body, headers = self._fields(request.params, drop)
-        body["model"] = self._deployment.model
+        # The deployment's own fields, then the caller's.
+        body: dict[str, Any] = {**self._params, **request.params}
+        headers = self.headers if self._special.isdisjoint(body) else self._adapt(body, drop)
+        body["model"] = self._model
         if request.style == "chat":
             body["messages"] = request.messages
         else:
@@ -64,33 +84,32 @@ class Payloads:
             body.pop("stream", None)
         return headers, _json(body)
 
-    def embedding(self, request: EmbedRequest, *, drop: bool | None) -> tuple[dict[str, Any], bytes]:
+    def embedding(self, request: EmbedRequest, *, drop: bool | None) -> tuple[Headers, bytes]:
         """Give the headers and the body of a request for vectors; as base64 where the provider has it."""
-        body, headers = self._fields(request.params, drop)
-        body["model"] = self._deployment.model
+        body: dict[str, Any] = {**self._params, **request.params}
+        headers = self.headers if self._special.isdisjoint(body) else self._adapt(body, drop)
+        body["model"] = self._model
         body["input"] = request.inputs
         if self._spec.base64:
             body.setdefault("encoding_format", "base64")
         return headers, _json(body)
 
-    def _fields(self, asked: dict[str, Any], drop: bool | None) -> tuple[dict[str, Any], dict[str, str]]:
-        """Give the body's fields and the headers: the deployment's own, then the caller's."""
-        fields: dict[str, Any] = {**self._deployment.params, **asked}
+    def _adapt(self, fields: dict[str, Any], drop: bool | None) -> Headers:
+        """Make of the special fields what the provider takes, and give the headers."""
         headers = self.headers
         if not self._unsupported.isdisjoint(fields):
             self._leave_out(fields, self._drop if drop is None else drop)
-        if self._renamed:
-            for old, new in self._renamed.items():
-                if old in fields:
-                    fields.setdefault(new, fields.pop(old))
+        for old, new in self._renamed.items():
+            if old in fields:
+                fields.setdefault(new, fields.pop(old))
         if "extra_headers" in fields:
-            headers = {**headers, **_checked(_mapping(fields, "extra_headers"))}
+            headers = (*headers, *_checked(_mapping(fields, "extra_headers")).items())
             del fields["extra_headers"]
         if "extra_body" in fields:
             more = _mapping(fields, "extra_body")
             del fields["extra_body"]
             fields |= more
-        return fields, headers
+        return headers
 
     def _leave_out(self, fields: dict[str, Any], drop: bool) -> None:
         for name in sorted(self._unsupported.intersection(fields)):
