@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from pydantic import SecretStr
 
-from gatewright.types.usage import Price, Usage, cost_of
+from gatewright.types.usage import Price
 
 __all__ = ["Deployment", "Lane"]
 
@@ -44,10 +44,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Headers may hold secrets too.
         return f"<Deployment {self.id}: {self.provider}/{self.model}>"
-
-    def cost(self, usage: Usage, began: float | None = None) -> float | None:
-        """Give what an answer cost in US dollars, None where that is not known; `began` as for `cost_of`."""
-        return cost_of(usage, self.price, began)
 
     @property
     def secret(self) -> str | None:

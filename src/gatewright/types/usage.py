@@ -152,6 +152,12 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=
         """The same in whole femtodollars (10⁻¹⁵ US dollars), to reckon with exactly."""
         return Rates(self)
 
+    @cached_property
+    def flat(self) -> Rates | None:
+        """The rates where they are the same at all hours, for prompts of any length and answers of any duration."""
+        varies = self.off_peak is not None or self.above is not None or self.cost_per_second
+        return None if varies else self.rates
+
     def femtodollars(self, usage: Usage, *, seconds: float = 0.0, at: float | None = None) -> int:
         """Give the price of `usage` exactly, in 10⁻¹⁵ US dollars.
 
@@ -192,4 +198,6 @@ def cost_of(usage: Usage, price: Price | None, began: float | None = None) -> fl
         return usage.stated_cost_usd
     if price is None:
         return None
+    if usage.service_tier is None and (flat := price.flat) is not None:
+        return bill(flat, usage) / FEMTO
     return price.cost(usage, seconds=0.0 if began is None else time.monotonic() - began)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp.connector import Connection
 
 from gatewright.errors import ConfigurationError
@@ -185,26 +186,15 @@ async def _close(connector: aiohttp.BaseConnector) -> None:
 _of_the_parent: list[aiohttp.BaseConnector] = []
 
 
-class AiohttpResponse:
+class AiohttpResponse(msgspec.Struct, eq=False, gc=False):
     """An answer whose head has come; its connection goes back to the pool when the last of its body has."""
 
-    __slots__ = ("_connection", "_content", "_ends_at", "_timeouts", "headers", "status")
-
-    def __init__(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        content: aiohttp.StreamReader,
-        connection: Connection,
-        timeouts: Timeouts,
-        ends_at: float | None,
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self._content = content
-        self._connection = connection
-        self._timeouts = timeouts
-        self._ends_at = ends_at
+    status: int
+    headers: Mapping[str, str]
+    _content: aiohttp.StreamReader
+    _connection: Connection
+    _timeouts: Timeouts
+    _ends_at: float | None
 
     async def read(self) -> bytes:
         # What has come whole, as almost every answer has with its head, lies there bounded by aiohttp's buffer.

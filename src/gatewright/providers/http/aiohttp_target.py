@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import cached_property
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -38,9 +40,17 @@ class Target:
         if forwarded and by is not None and by.user is not None:
             sent["Proxy-Authorization"] = aiohttp.encode_basic_auth(by.user, by.password or "")
         # aiohttp's own request knows how to connect, and which headers go beside ours.
-        self.request = aiohttp.ClientRequest("POST", where, headers=sent, proxy=by, loop=loop)
+        self.request = _Connectable("POST", where, headers=sent, proxy=by, loop=loop)
         path = str(where.with_user(None)) if forwarded else where.raw_path_qs
         self.head = _head(path, self.request.headers)
+
+
+class _Connectable(aiohttp.ClientRequest):
+    """What a connection is asked for with, again and again; what the pool knows it by is worked out once."""
+
+    @cached_property
+    def connection_key(self) -> ConnectionKey:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return super().connection_key
 
 
 def _head(path: str, headers: CIMultiDict[str]) -> bytes:

@@ -13,6 +13,7 @@ from gatewright.errors import InvalidProviderResponse
 from gatewright.providers.litellm.counts import tier_of, usage_of
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer, Choice, Embeddings, ToolCall
+from gatewright.types.usage import cost_of
 
 __all__ = ["answer_of", "embeddings_of", "extra_of", "finish_reason_of", "is_hosted_tool", "plain"]
 
@@ -55,7 +56,7 @@ def answer_of(response: Any, deployment: Deployment, *, style: str, began: float
         provider=deployment.provider,
         deployment_id=deployment.id,
         usage=usage,
-        cost_usd=deployment.cost(usage, began),
+        cost_usd=cost_of(usage, deployment.price, began),
         id=response.id,
         created=response.created,
         system_fingerprint=getattr(response, "system_fingerprint", None),
@@ -77,7 +78,7 @@ def embeddings_of(response: Any, deployment: Deployment, expected: int, *, began
         provider=deployment.provider,
         deployment_id=deployment.id,
         usage=usage,
-        cost_usd=deployment.cost(usage, began),
+        cost_usd=cost_of(usage, deployment.price, began),
     )
 
 

@@ -28,7 +28,8 @@ from gatewright.types.results import Choice, Chunk, ToolCall, ToolCallDelta
 
 __all__ = ["choices_of", "chunks_of_event", "finish_reason", "vectors_of"]
 
-_FINISH = {
+_FINISH: dict[str | None, str | None] = {
+    None: None,
     "stop": "stop",
     "eos": "stop",
     "eos_token": "stop",
@@ -47,31 +48,26 @@ _FINISH = {
 
 def finish_reason(word: str | None) -> str | None:
     """Translate a provider's word into one of OpenAI's four; an unknown one is taken for `stop`."""
-    return None if word is None else _FINISH.get(word, "stop")
+    return _FINISH.get(word, "stop")
 
 
-def choices_of(body: WholeBody) -> list[Choice]:
+def choices_of(body: WholeBody) -> tuple[Choice, ...]:
     """Read the choices of a whole answer; `InvalidProviderResponse` where there are none."""
-    if not body.choices:
+    choices = body.choices
+    if not choices:
         raise InvalidProviderResponse("the provider's answer has no choices")
-    return [_choice(choice) for choice in body.choices]
+    return (_choice(choices[0]),) if len(choices) == 1 else tuple([_choice(choice) for choice in choices])
 
 
 def _choice(body: ChoiceBody) -> Choice:
     message = body.message
     if message is None:
-        # What Azure's content filter took away has only its finish reason left.
-        if body.text is None and body.finish_reason is None:
-            raise InvalidProviderResponse("a choice of the provider's answer has neither message nor text")
-        return Choice(
-            index=body.index,
-            text=body.text or "",
-            finish_reason=finish_reason(body.finish_reason),
-            logprobs=body.logprobs,
-        )
-    text, thought = _content(message)
-    tools = _tool_calls(message)
-    ending = finish_reason(body.finish_reason)
+        return _bare_choice(body)
+    # Nothing but text is the common answer by far: what else there can be is only looked into where it is.
+    text, thought = (message.content or "", None) if not isinstance(message.content, list) else _content(message)
+    tools = _tool_calls(message) if message.tool_calls or message.function_call else ()
+    ending = _FINISH.get(body.finish_reason, "stop")
+    more = message.annotations or message.reasoning_details or message.images
     return Choice(
         index=body.index,
         text=text,
@@ -81,7 +77,16 @@ def _choice(body: ChoiceBody) -> Choice:
         refusal=message.refusal,
         logprobs=body.logprobs,
         audio=message.audio,
-        extra=_extra(message),
+        extra=_extra(message) if more else None,
+    )
+
+
+def _bare_choice(body: ChoiceBody) -> Choice:
+    """Read a choice without a message: what Azure's content filter took away has only its finish reason left."""
+    if body.text is None and body.finish_reason is None:
+        raise InvalidProviderResponse("a choice of the provider's answer has neither message nor text")
+    return Choice(
+        index=body.index, text=body.text or "", finish_reason=finish_reason(body.finish_reason), logprobs=body.logprobs
     )
 
 
@@ -141,8 +146,15 @@ def chunks_of_event(body: EventBody, raw: bytes) -> list[Chunk]:
     chunks: list[Chunk] = []
     for choice in body.choices or ():
         delta = choice.delta
-        if delta is not None and (text := delta.content) and isinstance(text, str) and _plain(choice, delta):
-            # The common event by far: text and nothing else.
+        if (
+            delta is not None and (text := delta.content) and isinstance(text, str)
+            and choice.finish_reason is None and choice.logprobs is None and delta.tool_calls is None
+            and not (
+                delta.reasoning_content or delta.reasoning or delta.refusal or delta.audio or delta.annotations
+                or delta.reasoning_details or delta.images or delta.function_call
+            )
+        ):  # fmt: skip
+            # The common event by far: text and nothing else, so it is told from the others here, without a call.
             chunks.append(Chunk(text=text, index=choice.index, model=body.model, id=body.id, raw=raw))
             continue
         chunk = _chunk(choice, body, raw)
@@ -157,24 +169,13 @@ def chunks_of_event(body: EventBody, raw: bytes) -> list[Chunk]:
     return chunks
 
 
-def _plain(choice: DeltaBody, delta: MessageBody) -> bool:
-    return choice.finish_reason is None and choice.logprobs is None and delta.tool_calls is None and not _rare(delta)
-
-
-def _rare(delta: MessageBody) -> bool:
-    return bool(
-        delta.reasoning_content or delta.reasoning or delta.refusal or delta.audio or delta.annotations
-        or delta.reasoning_details or delta.images or delta.function_call
-    )  # fmt: skip
-
-
 def _chunk(choice: DeltaBody, body: EventBody, raw: bytes) -> Chunk | None:
     delta = choice.delta or MessageBody(content=choice.text)
     text, thought = _content(delta)
     reasoning = delta.reasoning_content or delta.reasoning or thought
     tools = _tool_deltas(delta)
     ending = finish_reason(choice.finish_reason)
-    rare = _rare(delta)
+    rare = delta.refusal or delta.audio or delta.annotations or delta.reasoning_details or delta.images
     if not (text or tools or ending or choice.logprobs or reasoning or rare):
         return None
     return Chunk(

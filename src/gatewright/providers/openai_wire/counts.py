@@ -36,9 +36,9 @@ def usage_of(body: UsageBody, tier: Any = None) -> Usage:
         cached_tokens=cached,
         cache_write_tokens=written,
         reasoning_tokens=reasoning,
-        details=_details(before, after),
-        service_tier=service_tier(tier),
-        stated_cost_usd=_stated(body),
+        details=None if before is None and after is None else _details(before, after),
+        service_tier=None if tier is None else service_tier(tier),
+        stated_cost_usd=None if body.cost is None and body.cost_in_usd_ticks is None else _stated(body),
     )
 
 

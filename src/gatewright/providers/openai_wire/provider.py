@@ -25,6 +25,7 @@ from gatewright.types.estimates import estimated_usage
 from gatewright.types.folding import AnswerFold, chunks_of
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 from gatewright.types.results import Answer, Chunk, Embeddings
+from gatewright.types.usage import cost_of
 
 __all__ = ["OpenAIWire"]
 
@@ -71,20 +72,16 @@ class OpenAIWire:
         if call.stream and response.status == 200 and not _is_json(response):
             reply = await self._begin(response, request, began)
         else:
-            reply = Reply.whole(self._answer(await self._body(response), request, began), chunks_of)
+            data = await response.read()
+            if not 200 <= response.status < 300:
+                raise self._error(response.status, response.headers, data)
+            reply = Reply.whole(self._answer(data, request, began), chunks_of)
         if self._limited:
             reply.limits = limits_of(response.headers)
         return reply
 
     async def aclose(self) -> None:
         """Nothing to let go of: the client is the gateway's."""
-
-    async def _body(self, response: HttpResponse) -> bytes:
-        """Give the body of a good answer; raise the error that another one tells of."""
-        data = await response.read()
-        if not 200 <= response.status < 300:
-            raise self._error(response.status, response.headers, data)
-        return data
 
     def _error(self, status: int, headers: Mapping[str, str], data: bytes) -> GatewayError:
         return error_of(status, headers, data, *self._payloads.secrets)
@@ -120,7 +117,7 @@ class OpenAIWire:
             provider=deployment.provider,
             deployment_id=deployment.id,
             usage=usage,
-            cost_usd=deployment.cost(usage, began),
+            cost_usd=cost_of(usage, deployment.price, began),
             id=body.id,
             created=int(body.created) if body.created is not None else None,
             system_fingerprint=body.system_fingerprint,
@@ -154,6 +151,7 @@ class OpenAIWire:
                 payloads, ended = await _next_events(response, events, progress)
                 batch, error = self._read_events(payloads, progress)
                 if batch:
+                    progress.note(batch)
                     yield batch
                 if error is not None:
                     raise error
@@ -177,16 +175,15 @@ class OpenAIWire:
                 return batch, error
             if body.error:
                 return batch, self._error(200, {}, payload)
-            chunks = chunks_of_event(body, payload)
-            if chunks:
-                progress.note(chunks)
-                batch += chunks
+            batch += chunks_of_event(body, payload)
         return batch, None
 
     async def _embed(self, call: Call, request: EmbedRequest, began: float) -> Reply[Any, Embeddings]:
         headers, data = self._payloads.embedding(request, drop=call.options.drop_params)
         response = await self._http.post(self._embed_url, headers, data, self._timeouts)
-        data = await self._body(response)
+        data = await response.read()
+        if not 200 <= response.status < 300:
+            raise self._error(response.status, response.headers, data)
         body = self._decode(_embeddings, data)
         if body.error is not None:
             raise self._error(200, {}, data)
@@ -199,7 +196,7 @@ class OpenAIWire:
                 provider=deployment.provider,
                 deployment_id=deployment.id,
                 usage=usage,
-                cost_usd=deployment.cost(usage, began),
+                cost_usd=cost_of(usage, deployment.price, began),
             )
         )
 

@@ -1,7 +1,8 @@
 """The shapes of the wire: what is read of a provider's JSON; what is not named here is skipped unread.
 
 Decoding checks the types, so another shape is an error here and nowhere later. The types are as wide as the
-providers that say they speak the format have been seen to need.
+providers that say they speak the format have been seen to need. They live for a moment, with nothing in them that
+refers back: Python's collector of cycles need not count them (`gc=False`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ __all__ = ["EmbeddingsBody", "ErrorBody", "EventBody", "WholeBody"]
 Json = dict[str, Any]
 
 
-class FunctionBody(msgspec.Struct):
+class FunctionBody(msgspec.Struct, gc=False):
     """A tool call's function; some providers send its arguments as an object."""
 
     name: str | None = None
     arguments: str | Json | None = None
 
 
-class ToolBody(msgspec.Struct):
+class ToolBody(msgspec.Struct, gc=False):
     """A tool call, or a part of one."""
 
     index: int | None = None
@@ -30,7 +31,7 @@ class ToolBody(msgspec.Struct):
     function: FunctionBody | None = None
 
 
-class MessageBody(msgspec.Struct):
+class MessageBody(msgspec.Struct, gc=False):
     """A message, or a delta of one; `content` is a list of typed parts where a model thinks aloud (Mistral)."""
 
     content: str | list[Json] | None = None
@@ -45,7 +46,7 @@ class MessageBody(msgspec.Struct):
     images: list[Json] | None = None
 
 
-class ChoiceBody(msgspec.Struct):
+class ChoiceBody(msgspec.Struct, gc=False):
     """A choice of a whole answer; `text` is that of the legacy completions."""
 
     index: int = 0
@@ -55,7 +56,7 @@ class ChoiceBody(msgspec.Struct):
     logprobs: Json | None = None
 
 
-class DeltaBody(msgspec.Struct):
+class DeltaBody(msgspec.Struct, gc=False):
     """A choice of a chunk; Mistral and some others send a last `message` beside or instead of the `delta`."""
 
     index: int = 0
@@ -65,7 +66,7 @@ class DeltaBody(msgspec.Struct):
     logprobs: Json | None = None
 
 
-class PromptDetails(msgspec.Struct):
+class PromptDetails(msgspec.Struct, gc=False):
     """Of the prompt's tokens: what was read from the provider's cache and written to it, and what was not text."""
 
     cached_tokens: int | None = None
@@ -75,7 +76,7 @@ class PromptDetails(msgspec.Struct):
     video_tokens: int | None = None
 
 
-class CompletionDetails(msgspec.Struct):
+class CompletionDetails(msgspec.Struct, gc=False):
     """Of the completion's tokens: how many were reasoning, and what was not text."""
 
     reasoning_tokens: int | None = None
@@ -83,7 +84,7 @@ class CompletionDetails(msgspec.Struct):
     image_tokens: int | None = None
 
 
-class UsageBody(msgspec.Struct):
+class UsageBody(msgspec.Struct, gc=False):
     """Token counts; DeepSeek, Mistral and Together have fields of their own for the cache, others for what it cost."""
 
     prompt_tokens: int | None = None
@@ -100,13 +101,13 @@ class UsageBody(msgspec.Struct):
     is_byok: Any = None
 
 
-class GroqBody(msgspec.Struct):
+class GroqBody(msgspec.Struct, gc=False):
     """Where Groq puts the usage of a stream."""
 
     usage: UsageBody | None = None
 
 
-class ErrorBody(msgspec.Struct):
+class ErrorBody(msgspec.Struct, gc=False):
     """An error as some provider words it: most of them OpenAI's way, some with fields of their own."""
 
     error: Json | str | None = None
@@ -117,7 +118,7 @@ class ErrorBody(msgspec.Struct):
     error_type: str | None = None
 
 
-class WholeBody(msgspec.Struct):
+class WholeBody(msgspec.Struct, gc=False):
     """A whole answer."""
 
     choices: list[ChoiceBody] | None = None
@@ -130,7 +131,7 @@ class WholeBody(msgspec.Struct):
     error: Json | str | None = None
 
 
-class EventBody(msgspec.Struct):
+class EventBody(msgspec.Struct, gc=False):
     """One event of a stream; the last may have no choices but the usage."""
 
     choices: list[DeltaBody] | None = None
@@ -144,14 +145,14 @@ class EventBody(msgspec.Struct):
     error: Json | str | None = None
 
 
-class VectorBody(msgspec.Struct):
+class VectorBody(msgspec.Struct, gc=False):
     """One vector: numbers, or the base64 of little-endian 32-bit floats."""
 
     embedding: list[float] | str
     index: int | None = None
 
 
-class EmbeddingsBody(msgspec.Struct):
+class EmbeddingsBody(msgspec.Struct, gc=False):
     """The answer to an embeddings request."""
 
     data: list[VectorBody] | None = None

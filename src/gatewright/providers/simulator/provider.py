@@ -21,7 +21,7 @@ from gatewright.types.deployment import Deployment
 from gatewright.types.folding import AnswerFold, chunks_of
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 from gatewright.types.results import Answer, Choice, Chunk, Embeddings, ToolCallDelta
-from gatewright.types.usage import Usage
+from gatewright.types.usage import Usage, cost_of
 
 __all__ = ["SimulatorProvider"]
 
@@ -85,7 +85,7 @@ class SimulatorProvider:
         return drafts, Usage(prompt_tokens=prompt_tokens, completion_tokens=tokens, total_tokens=prompt_tokens + tokens)
 
     def _cost(self, usage: Usage) -> float | None:
-        return self._deployment.cost(usage)
+        return cost_of(usage, self._deployment.price)
 
     def _answer(self, drafts: Sequence[Draft], usage: Usage) -> Answer:
         return Answer(
