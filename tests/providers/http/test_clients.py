@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gatewright.errors import ConfigurationError, ConnectionFailed, InvalidProviderResponse, ProviderTimeout
+from gatewright.errors import BadRequest, ConfigurationError, ConnectionFailed, InvalidProviderResponse, ProviderTimeout
 from gatewright.providers.http.aiohttp_client import AiohttpClient
 from gatewright.providers.http.base import HttpClient, Timeouts
 from gatewright.providers.http.environment import proxy_for
@@ -298,3 +299,74 @@ async def test_a_client_that_nobody_closed_complains_of_nothing():
         del client
         gc.collect()
         await asyncio.sleep(0.01)
+
+
+# --- requests that are not taken whole ---
+
+
+async def test_a_large_request_that_is_answered_before_all_of_it_was_sent():
+    """Whoever answers so early may not read the rest: the next request takes another connection."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply({"error": {"message": "too large"}}, 413)[0])  # pyright: ignore[reportArgumentType]
+
+    client = AiohttpClient()
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        long = [{"role": "user", "content": "x" * 30_000_000}]
+        for _ in range(2):
+            with pytest.raises(BadRequest, match="too large"):
+                await Lane(Upstream(), client).generate(base_url=url, messages=long)
+        assert len(connections) == 2
+        await client.aclose()
+        for writer in connections:
+            writer.close()
+
+
+async def test_a_large_request_that_nobody_reads_is_let_go_of_at_once():
+    gone = asyncio.Event()
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.3)
+        with contextlib.suppress(OSError):
+            while await reader.read(1_000_000):
+                pass
+        gone.set()
+        writer.close()
+
+    client = AiohttpClient()
+    async with await asyncio.start_server(ignore, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        long = [{"role": "user", "content": "x" * 30_000_000}]
+        with pytest.raises(ProviderTimeout):
+            await Lane(Upstream(), client).generate(base_url=url, messages=long, timeout=0.1)
+        await asyncio.wait_for(gone.wait(), 5)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("header", ["authorization", "Authorization"])
+async def test_an_address_with_a_user_and_a_header_that_says_who_asks(header: str):
+    client = AiohttpClient()
+    with pytest.raises(ConnectionFailed):
+        await client.post("http://me:secret@127.0.0.1:1/v1", ((header, "Bearer x"),), b"{}", Timeouts())
+    await client.aclose()
+
+
+async def test_an_address_with_a_user_says_so_in_a_header(make: Make):
+    async with Upstream() as upstream:
+        url = upstream.url.replace("//", "//me:pass@")
+        assert await text(make(), url, api_key=None, provider="own") == "hello"
+        assert upstream.asked[0].headers["authorization"] == "Basic bWU6cGFzcw=="
+
+
+async def test_a_provisional_answer_is_passed_over():
+    client = AiohttpClient()
+    async with Upstream([head(103, link="</a>"), *reply(completion("hi"))]) as upstream:
+        assert await text(client, upstream.url) == "hi"
+        assert await text(client, upstream.url) == "hi"
+        assert upstream.connections == 1
+    await client.aclose()

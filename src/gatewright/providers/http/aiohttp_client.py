@@ -63,25 +63,32 @@ class AiohttpClient:
 
     def post(self, url: str, headers: Headers, body: bytes, timeouts: Timeouts) -> Coroutine[Any, Any, AiohttpResponse]:
         """Send a request and wait for the answer's head."""
+        connector = self._connector or self._open()
+        target = self._targets.get((url, headers)) or self._target(url, headers)
         if timeouts.first_byte is None and timeouts.total is None:
-            return self._send(url, headers, body, timeouts)
-        return self._send_in_time(url, headers, body, timeouts)
+            return self._send(connector, target, body, timeouts)
+        return self._send_in_time(connector, target, body, timeouts)
 
-    async def _send_in_time(self, url: str, headers: Headers, body: bytes, timeouts: Timeouts) -> AiohttpResponse:
+    async def _send_in_time(
+        self, connector: aiohttp.TCPConnector, target: Target, body: bytes, timeouts: Timeouts
+    ) -> AiohttpResponse:
         ends_at = None if timeouts.total is None else asyncio.get_running_loop().time() + timeouts.total
         try:
             async with asyncio.timeout(least(timeouts.first_byte, timeouts.total)):
-                return await self._send(url, headers, body, timeouts, ends_at)
+                return await self._send(connector, target, body, timeouts, ends_at)
         except TimeoutError as error:
             failure = failure_of(error, "the head of its answer")
         raise failure
 
     async def _send(
-        self, url: str, headers: Headers, body: bytes, timeouts: Timeouts, ends_at: float | None = None
+        self,
+        connector: aiohttp.TCPConnector,
+        target: Target,
+        body: bytes,
+        timeouts: Timeouts,
+        ends_at: float | None = None,
     ) -> AiohttpResponse:
-        connector = self._connector or self._open()
         try:
-            target = self._targets.get((url, headers)) or self._target(url, headers)
             try:
                 connection = await connector.connect(target.request, [], self._timeout)
             except TimeoutError as error:
@@ -103,8 +110,6 @@ class AiohttpClient:
                 raise
             content.on_eof(connection.release if len(body) <= AT_ONCE_BYTES else partial(_end, connection))
             return AiohttpResponse(message.code, message.headers, content, connection, timeouts, ends_at)
-        except ConfigurationError:
-            raise
         except EXPECTED as error:
             failure = failure_of(error, "the head of its answer")
         raise failure
@@ -112,8 +117,15 @@ class AiohttpClient:
     def _target(self, url: str, headers: Headers) -> Target:
         if len(self._targets) >= MAX_TARGETS:
             self._targets.clear()
-        target = self._targets[url, headers] = Target(url, headers, asyncio.get_running_loop())
-        return target
+        try:
+            target = self._targets[url, headers] = Target(url, headers, asyncio.get_running_loop())
+        except ConfigurationError:
+            raise
+        except ValueError as error:
+            failure = failure_of(error, "the head of its answer")
+        else:
+            return target
+        raise failure
 
     def _open(self) -> aiohttp.TCPConnector:
         connector = self._connector = aiohttp.TCPConnector(
