@@ -51,12 +51,12 @@ def finish_reason(word: str | None) -> str | None:
     return _FINISH.get(word, "stop")
 
 
-def choices_of(body: WholeBody) -> tuple[Choice, ...]:
+def choices_of(body: WholeBody) -> list[Choice]:
     """Read the choices of a whole answer; `InvalidProviderResponse` where there are none."""
     choices = body.choices
     if not choices:
         raise InvalidProviderResponse("the provider's answer has no choices")
-    return (_choice(choices[0]),) if len(choices) == 1 else tuple([_choice(choice) for choice in choices])
+    return [_choice(choices[0])] if len(choices) == 1 else [_choice(choice) for choice in choices]
 
 
 def _choice(body: ChoiceBody) -> Choice:
