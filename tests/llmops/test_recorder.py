@@ -15,7 +15,7 @@ from gatewright.pipeline.events import (
     CallAdmitted,
     CallSettled,
     CallShared,
-    CallStarted,
+    Events,
     GuardTripped,
     RetryScheduled,
     StreamEnded,
@@ -49,13 +49,15 @@ class Told:
         request = GenerateRequest(model="m", messages=[{"role": "user", "content": "hello"}])
         self.call = Call(request=request, id=new_id(), started_at=self.clock.now(), stream=stream)
         self.began = self.clock.now()
-        self.recorder(CallStarted(call_id=self.call.id, call=self.call))
+        self.events = Events()
+        self.recorder.listen(self.events)
+        self.recorder.accounts[self.call.id] = None
 
     def pass_(self, seconds: float) -> None:
         self.clock.at += seconds
 
     def tell(self, kind: type[Any], **fields: Any) -> None:
-        self.recorder(kind(call_id=self.call.id, **fields))
+        self.events.emit(kind(call_id=self.call.id, **fields))
 
     def attempted(self, seconds: float, **fields: Any) -> None:
         self.tell(AttemptEnded, deployment_id="m#0", provider="p", model="own", seconds=seconds, **fields)

@@ -24,7 +24,7 @@ from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.layers.routing.plan import Fallbacks
 from gatewright.layers.routing.router import Router
 from gatewright.layers.routing.table import RoutingTable
-from gatewright.llmops.recorder import UNKNOWN, Asked
+from gatewright.llmops.recorder import Asked
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import Handler, Layer, stack
@@ -64,7 +64,7 @@ class Assembly:
         self._asked: dict[str, Asked] = {}
         self.guarding = Guarding(config, clock=clock, events=events)
         self.recording = Recording(
-            config, clock=clock, events=events, asked_of=self._asked_of, redact=self.guarding.redact
+            config, clock=clock, events=events, asked_of=self._asked.get, redact=self.guarding.redact
         )
         self.caching = Caching(
             config, clock=clock, events=events, table=lambda: self.table, policy=self.guarding.version
@@ -144,9 +144,6 @@ class Assembly:
             self._attempts[deployment.id] = handler
             self._asked[deployment.id] = (self.lanes.lane(deployment), _price_source(deployment.price))
         return handler
-
-    def _asked_of(self, deployment_id: str) -> Asked:
-        return self._asked.get(deployment_id, UNKNOWN)
 
     async def _probe(self, deployment: Deployment) -> None:
         """Ask a deployment the cheapest question: for one token, or for one vector."""

@@ -30,7 +30,7 @@ class Recording:
         *,
         clock: Clock,
         events: Events,
-        asked_of: Callable[[str], Asked],
+        asked_of: Callable[[str], Asked | None],
         redact: Callable[[str], str],
     ) -> None:
         self.records: Records | None = None
@@ -48,12 +48,14 @@ class Recording:
         self._recorder = Recorder(
             records.journal.append, clock=clock, asked_of=asked_of, content=config.record_content, redact=redact
         )
-        events.subscribe(self._recorder, *Recorder.KINDS)
+        self._recorder.listen(events)
 
     def layers(self) -> list[Layer]:
         """Give the layer that refuses what could not be recorded; none where recording is off."""
-        records = self.records
-        return [] if records is None else [RecordingLayer(records.journal, records.admit)]
+        records, recorder = self.records, self._recorder
+        if records is None or recorder is None:
+            return []
+        return [RecordingLayer(records.journal, records.admit, recorder.accounts)]
 
     def checks(self) -> dict[str, Callable[[], Any]]:
         """Give the health check of the records' store."""
@@ -62,7 +64,7 @@ class Recording:
     def start_afresh(self) -> None:
         """Forget, in a forked child, the calls of the parent."""
         if self._recorder is not None:
-            self._recorder.forget()
+            self._recorder.accounts.clear()
 
     def close(self) -> None:
         """Drain what was recorded, for `close_timeout` seconds at most, and let go."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol
 
 from gatewright.pipeline.call import Call
@@ -12,28 +12,28 @@ __all__ = ["JournalState", "RecordingLayer"]
 
 
 class JournalState(Protocol):
-    """Whether a journal takes records."""
+    """Whether a journal takes records: `opened`, and `full` saying why it takes no more where it does not."""
 
-    @property
-    def opened(self) -> bool:
-        """Whether it has been opened."""
-        ...
-
-    @property
-    def full(self) -> str | None:
-        """Why it takes no more; None where it does."""
-        ...
+    opened: bool
+    full: str | None
 
 
 class RecordingLayer:
-    """Asks `admit`, which raises where a record could not be kept, unless all is plainly well."""
+    """Asks `admit`, which raises where a record could not be kept, unless all is plainly well.
 
-    def __init__(self, journal: JournalState, admit: Callable[[], None]) -> None:
+    From here on a call is among the `accounts`, until whoever keeps them hears that it has settled.
+    """
+
+    def __init__(
+        self, journal: JournalState, admit: Callable[[], None], accounts: MutableMapping[str, Any | None]
+    ) -> None:
         self._journal = journal
         self._admit = admit
+        self._accounts = accounts
 
     def __call__(self, call: Call, proceed: Handler, /) -> Any:
         """Let the call go on."""
         if self._journal.full is not None or not self._journal.opened:
             self._admit()
+        self._accounts[call.id] = None  # nothing has happened to it yet
         return proceed(call)

@@ -14,8 +14,8 @@ from gatewright.types.requests import EmbedRequest
 __all__ = ["Account", "AttemptMade", "first_token", "overhead", "status_of", "type_of"]
 
 MILLION = 1_000_000
-_TYPE = {name: place for place, name in enumerate(OPERATION_TYPES)}
-_STATUS = {name: place for place, name in enumerate(STATUSES)}
+_COMPLETION, _CHAT, _EMBEDDING, _STREAMING, _FUNCTION_CALLING = range(len(OPERATION_TYPES))
+_SUCCESS, _ERROR, _TIMEOUT, _RATE_LIMITED, _CANCELLED = range(len(STATUSES))
 Span = tuple[float, float]
 
 
@@ -57,8 +57,8 @@ class AttemptMade(msgspec.Struct):
 class Account(msgspec.Struct):
     """What has happened to a call so far; most calls need no more than the one attempt."""
 
-    eventful: bool = False  # whether any of the numbers below is not what it is here
     attempts: tuple[AttemptMade, ...] = ()
+    eventful: bool = False  # whether retries, fallbacks, guards or waiting are not what they are here
     rests: tuple[Span, ...] = ()
     queued: float = 0.0
     retries: int = 0
@@ -76,24 +76,24 @@ def type_of(call: Call) -> int:
     """Give what kind of operation a call is: one that offers tools is `function_calling`, streamed or not."""
     request = call.request
     if isinstance(request, EmbedRequest):
-        return _TYPE["embedding"]
+        return _EMBEDDING
     params = request.params
     if params and (params.get("tools") or params.get("functions")):
-        return _TYPE["function_calling"]
+        return _FUNCTION_CALLING
     if call.stream:
-        return _TYPE["streaming"]
-    return _TYPE["chat" if request.style == "chat" else "completion"]
+        return _STREAMING
+    return _CHAT if request.style == "chat" else _COMPLETION
 
 
 def status_of(state: str, error: BaseException | None) -> int:
     """Give how an operation ended; one whose caller went away is `cancelled`."""
     if state == "completed":
-        return _STATUS["success"]
+        return _SUCCESS
     if state == "abandoned" or isinstance(error, CallCancelled):
-        return _STATUS["cancelled"]
+        return _CANCELLED
     if isinstance(error, RateLimited):
-        return _STATUS["rate_limited"]
-    return _STATUS["timeout" if isinstance(error, DeadlineExceeded | ProviderTimeout) else "error"]
+        return _RATE_LIMITED
+    return _TIMEOUT if isinstance(error, DeadlineExceeded | ProviderTimeout) else _ERROR
 
 
 def first_token(account: Account, began: float) -> int | None:
@@ -106,11 +106,14 @@ def first_token(account: Account, began: float) -> int | None:
 
 def overhead(account: Account, began: float, seconds: float) -> float:
     """Give the seconds in which neither a provider was at work on the call nor the call waited for its turn."""
-    ended = began + seconds
-    if len(account.attempts) == 1 and not account.rests:
-        only = account.attempts[0]
-        return max(0.0, seconds - ((ended if only.under_way else only.ended) - only.began))
-    spans = [(made.began, ended if made.under_way else made.ended) for made in account.attempts]
+    attempts, ended = account.attempts, began + seconds
+    if not account.rests and len(attempts) < 2:
+        if not attempts:
+            return seconds
+        only = attempts[0]
+        lasted = ended - only.began if only.under_way else only.event.seconds + only.streamed
+        return seconds - lasted if lasted < seconds else 0.0
+    spans = [(made.began, ended if made.under_way else made.ended) for made in attempts]
     covered, last = 0.0, began
     for start, end in sorted([*spans, *account.rests]):
         start, end = max(start, last), min(end, ended)

@@ -25,6 +25,7 @@ __all__ = [
     "Events",
     "Fallback",
     "GuardTripped",
+    "RefreshStarted",
     "RetryScheduled",
     "StreamEnded",
 ]
@@ -42,6 +43,10 @@ class CallStarted(Event, frozen=True, kw_only=True):
     """A call entered the gateway."""
 
     call: Any
+
+
+class RefreshStarted(CallStarted, frozen=True, kw_only=True):
+    """A call entered that nobody made: the cache's own, for an answer past its time."""
 
 
 class AttemptEnded(Event, frozen=True, kw_only=True):
@@ -167,7 +172,7 @@ _Entry = tuple[Callable[[Any], None], tuple[type[Event], ...]]
 class Events:
     """Hands every event to its subscribers; it never waits, and a subscriber's error never reaches a call."""
 
-    __slots__ = ("_by_kind", "_everything", "_kinds", "_subscribers", "heard", "hears_calls")
+    __slots__ = ("_by_kind", "_everything", "_kinds", "_subscribers", "heard", "hears_ends", "hears_starts")
 
     def __init__(self) -> None:
         self._subscribers: tuple[_Entry, ...] = ()
@@ -176,11 +181,15 @@ class Events:
         self._everything = False
         self.heard = False
         """Whether anyone subscribes: events that cost something to make need not be made for nobody."""
-        self.hears_calls = False
-        """Whether anyone subscribes to `CallStarted` or `CallSettled`: asked twice for each call."""
+        self.hears_starts = False
+        """Whether anyone subscribes to `CallStarted`, and to `CallSettled`: each is asked for each call."""
+        self.hears_ends = False
 
     def subscribe(self, subscriber: Callable[[E], None], *kinds: type[E]) -> Callable[[], None]:
-        """Let `subscriber` have the events of these kinds, or all, from now on; call what is returned to end it."""
+        """Let `subscriber` have the events of these kinds, or all, from now on; call what is returned to end it.
+
+        A function or a method is told faster than an object that can be called: the interpreter runs it in place.
+        """
         entry: _Entry = (subscriber, kinds or (Event,))
         self._set((*self._subscribers, entry))
 
@@ -195,7 +204,8 @@ class Events:
         self._by_kind = {}
         self._kinds = frozenset(kind for _, kinds in subscribers for kind in kinds)
         self._everything = Event in self._kinds
-        self.hears_calls = self.hears(CallStarted, CallSettled)
+        self.hears_starts = self.hears(CallStarted)
+        self.hears_ends = self.hears(CallSettled)
 
     def _hearers(self, kind: type[Event]) -> tuple[Callable[[Event], None], ...]:
         """Find who hears a kind of event, for all events of it to come."""

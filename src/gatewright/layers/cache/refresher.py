@@ -12,7 +12,7 @@ from gatewright.errors import GatewayError
 from gatewright.layers.cache.asked import Asked
 from gatewright.layers.cache.keeping import Keeper
 from gatewright.pipeline.call import Call, new_id
-from gatewright.pipeline.events import CallSettled, CallStarted, Events
+from gatewright.pipeline.events import CallSettled, Events, RefreshStarted
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Outcome
 from gatewright.pipeline.settling import keep_settling
@@ -47,7 +47,7 @@ class Refresher:
 
     async def _fetch(self, asked: Asked, proceed: Handler) -> None:
         call = asked.call
-        self._events.emit(CallStarted(call_id=call.id, call=call))
+        self._events.emit(RefreshStarted(call_id=call.id, call=call))
         outcome: Outcome[Any] = Outcome("abandoned", None)
         try:
             reply = await proceed(call)

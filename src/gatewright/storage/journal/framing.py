@@ -13,6 +13,7 @@ __all__ = ["HEADER", "Gap", "Scan", "frame", "resume", "scan"]
 
 HEADER = 8
 _header = struct.Struct("<II")
+_pack = _header.pack
 
 
 class Gap(NamedTuple):
@@ -32,7 +33,8 @@ class Scan(NamedTuple):
 
 def frame(entry: bytes) -> bytes:
     """Give an entry in its frame."""
-    return _header.pack(len(entry), crc32(entry, len(entry))) + entry
+    size = len(entry)
+    return _pack(size, crc32(entry, size)) + entry
 
 
 def scan(data: bytes, limit: int) -> Scan:

@@ -47,15 +47,11 @@ class Journal:
         self._lock = threading.Lock()
         self._segment: Segment | None = None
         self._spare: Segment | None = None
+        self.opened = False  # whether it can be appended to without a file being made first
         self._held: list[bytes] = []
         self.last: bytes | None = None  # the entry that was appended last
         self.full: str | None = None
         self.dropped = 0
-
-    @property
-    def opened(self) -> bool:
-        """Whether it can be appended to without a file being made first."""
-        return self._segment is not None
 
     @property
     def held(self) -> int:
@@ -68,6 +64,7 @@ class Journal:
             if self._segment is None:
                 made_directory(self.directory)
                 self._segment = self._new(0)
+                self.opened = self._segment is not None
                 self._spare = self._new(0)
 
     def append(self, entry: bytes) -> None:
@@ -81,7 +78,11 @@ class Journal:
             if segment is None or self._held:
                 self._hold(data)
             else:
-                self._write(segment, data)
+                try:
+                    segment.write(data)
+                except OSError as error:
+                    self._failed(segment, error)
+                    self._hold(data)
         if not self._told:
             self._told = True
             self._appended()
@@ -102,7 +103,12 @@ class Journal:
                 segment = self._segment
                 if segment is None or not segment.has_room(len(data)):
                     segment = self._next(len(data))
-                if segment is None or not self._write(segment, data, held=True):
+                if segment is None:
+                    return
+                try:
+                    segment.write(data)
+                except OSError as error:
+                    self._failed(segment, error)
                     return
                 del self._held[0]
             if self._spare is not None:
@@ -122,6 +128,7 @@ class Journal:
                 if segment is not None:
                     segment.finish()
             self._segment = self._spare = None
+            self.opened = False
 
     def forget(self) -> None:
         """Let go, in a forked child, of files that are the parent's to write."""
@@ -130,6 +137,7 @@ class Journal:
             if segment is not None:
                 os.close(segment.fd)
         self._segment = self._spare = None
+        self.opened = False
         self._held = []
         self.last = None
         self._told = False
@@ -144,7 +152,7 @@ class Journal:
         if following is not None:
             if self._segment is not None:
                 self._segment.finish()
-            self._segment = following
+            self._segment, self.opened = following, True
             self._spare = self._new(0)
         return following
 
@@ -155,7 +163,7 @@ class Journal:
             return self._is_full(f"it has the {self._config.max_bytes:,} bytes that journal_max_bytes allows")
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have removed it
-            segment = Segment(self.directory, capacity)
+            segment = Segment(self.directory, capacity, sync=self._config.fsync)
         except OSError as error:
             return self._is_full(f"{self.directory}: {error.strerror or error}")
         self._is_open()
@@ -171,17 +179,8 @@ class Journal:
             log.warning("the journal of records takes records again")
         self.full = None
 
-    def _write(self, segment: Segment, data: bytes, *, held: bool = False) -> bool:
-        try:
-            segment.write(data)
-            if self._config.fsync:
-                segment.sync()
-        except OSError as error:
-            self._is_full(f"{segment.path}: {error.strerror or error}")
-            if not held:
-                self._hold(data)
-            return False
-        return True
+    def _failed(self, segment: Segment, error: OSError) -> None:
+        self._is_full(f"{segment.path}: {error.strerror or error}")
 
     def _hold(self, data: bytes) -> None:
         if len(self._held) >= HELD_AT_MOST:

@@ -19,17 +19,19 @@ _numbers = itertools.count()
 class Segment:
     """A file whose space is allocated when it is made, so that writing to it later cannot find the disk full.
 
-    It is locked while it is written; whoever finds one without a lock knows that nothing will be added.
+    It is locked while it is written; whoever finds one without a lock knows that nothing will be added. With `sync`
+    each write waits for the disk itself.
     """
 
-    __slots__ = ("capacity", "fd", "path", "size")
+    __slots__ = ("_sync", "capacity", "fd", "path", "size")
 
-    def __init__(self, directory: Path, capacity: int) -> None:
+    def __init__(self, directory: Path, capacity: int, *, sync: bool = False) -> None:
         name = f"{time.time_ns():020}-{os.getpid()}-{next(_numbers)}"
         unfinished = directory / f"{name}.new"
         self.path = directory / f"{name}{SUFFIX}"
         self.capacity = capacity
         self.size = 0
+        self._sync = sync
         self.fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             locked(self.fd)
@@ -46,16 +48,14 @@ class Segment:
         return self.size + size <= self.capacity
 
     def write(self, data: bytes) -> None:
-        """Add to it; `OSError` leaves it as it was."""
+        """Add to it; an `OSError` of the write leaves it as it was."""
         written = os.pwrite(self.fd, data, self.size)
         if written != len(data):  # it never was, with its space allocated
             os.pwrite(self.fd, bytes(written), self.size)
             raise OSError(f"{written} of {len(data)} bytes were written")
         self.size += written
-
-    def sync(self) -> None:
-        """Wait until the disk itself has what was written."""
-        os.fsync(self.fd)
+        if self._sync:
+            os.fsync(self.fd)
 
     def finish(self) -> None:
         """Give back the space that is left, and the lock; one without entries goes away."""
