@@ -55,9 +55,10 @@ class Tally:
         with self._lock:
             stats = self._of(tenant)
             stats.hits += 1
-            stats.stale += stale
             stats.saved_usd += usd
             stats.saved_seconds += seconds
+            if stale:
+                stats.stale += 1
 
     def saved(self, tenant: str | None, usd: float) -> None:
         """Count what a part of an answer saved."""
