@@ -175,7 +175,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
         try:
             return reply, await reply.value()
         finally:
-            if self._events.hears_calls and reply.outcome is not None:
+            if self._events.hears_ends and reply.outcome is not None:
                 self._settled(call, reply.outcome)
 
     async def _read(self, call: Call, reply: Reply[Any, Any]) -> Any:
@@ -195,8 +195,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
     async def _begin(self, call: Call) -> Reply[Any, Any]:
         """Have a call answered up to the beginning of its reply, and tell of it."""
         self._home.check_here(call.id)
-        told = self._events.hears_calls
-        if told:
+        if self._events.hears_starts:
             self._events.emit(CallStarted(call_id=call.id, call=call))
         under_way = self._under_way
         task = under_way.enter()
@@ -204,7 +203,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
             return await self._assembly.handle(call)
         except BaseException as error:
             why = under_way.why_left(task, error, call.id)
-            if told:
+            if self._events.hears_ends:
                 failed = isinstance(why, Exception)
                 self._settled(call, Outcome("failed", None, why) if failed else Outcome("abandoned", None))
             if why is error:
@@ -214,7 +213,7 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
             under_way.leave(task)
 
     def _tell_when_settled(self, call: Call, reply: Reply[Any, Any]) -> None:
-        if self._events.hears_calls:
+        if self._events.hears_ends:
             reply.when_settled(lambda outcome: self._settled(call, outcome))
 
     def _settled(self, call: Call, outcome: Outcome[Any]) -> None:
