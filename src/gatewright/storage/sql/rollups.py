@@ -21,6 +21,7 @@ ANSWERED = STATUSES.index("success")
 SUMS = ROLLUP_COLUMNS[2:-2]
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
 Key = tuple[int, int]
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +50,24 @@ def minutes_of(fields: Columns, series: Column) -> dict[Key, Rollup]:
     for place, key in enumerate(zip(series, minutes, strict=True)):
         places[key].append(place)
     order = [*chain.from_iterable(places.values())]
-    ends = [0, *accumulate(map(len, places.values()))]
-    sums = {name: _sums(column, order, ends) for name, column in _summed(fields).items() if any(column)}
+    spans = [*pairwise([0, *accumulate(map(len, places.values()))])]
+    sums = {name: _sums(column, order, spans) for name, column in _summed(fields).items() if any(column)}
     sums["calls"] = [*map(len, places.values())]
     nothing = [0] * len(places)
     each = zip(*[sums.get(name, nothing) for name in SUMS], strict=True)
-    sketches = [_sketches(fields[name], order, ends) for name in ("latency", "first_token")]
+    sketches = [_sketches(fields[name], order, spans) for name in ("latency", "first_token")]
     return {key: Rollup(*one) for key, *one in zip(places, each, *sketches, strict=True)}
 
 
-def _sums(column: Column, order: Iterable[int], ends: Iterable[int]) -> list[int]:
-    """Sum the pieces of a column, put into this order, up to each of these ends."""
-    until = [0, *accumulate(map(column.__getitem__, order))]
-    return [until[end] - until[start] for start, end in pairwise(ends)]
-
-
-def _sketches(column: Column, order: Iterable[int], ends: Iterable[int]) -> list[bytes | None]:
+def _sums(column: Column, order: Iterable[int], spans: Iterable[Span]) -> list[int]:
+    """Sum these parts of a column that is put into this order."""
     ordered = [*map(column.__getitem__, order)]
-    return [sketch_of([value for value in ordered[start:end] if value is not None]) for start, end in pairwise(ends)]
+    return [sum(ordered[start:end]) for start, end in spans]
+
+
+def _sketches(column: Column, order: Iterable[int], spans: Iterable[Span]) -> list[bytes | None]:
+    ordered = [*map(column.__getitem__, order)]
+    return [sketch_of([value for value in ordered[start:end] if value is not None]) for start, end in spans]
 
 
 def by_grain(minutes: Mapping[Key, Rollup]) -> dict[str, Mapping[Key, Rollup]]:
