@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from gatewright.storage.sql import schema
 from gatewright.storage.sql.database import Database
 from gatewright.storage.sql.rollups import GRAINS
 from gatewright.storage.sql.rows import COLUMNS, ROLLUP_COLUMNS
-from gatewright.storage.sql.sketches import quantiles
+from gatewright.storage.sql.sketches import mean, quantiles
 from gatewright.storage.sql.store import Cutoffs, RecordStore
 from gatewright.types.operations import OPERATION_TYPES, STATUSES
 from gatewright.types.records import AttemptRecord, GuardVerdict, LateAttempt, OperationRecord
@@ -117,6 +118,78 @@ def test_every_field_is_stored(store: RecordStore, database: Database) -> None:
     assert got == [("chat#0", "openai", 5, 700_000), ("b#0", "own", 9, 8)]
     assert (attempts[0]["error"], names[attempts[1]["error"]]) == (None, "RateLimited")
     assert (content["request"], content["answer"]) == ("asked", "answered")
+
+
+def mixed(rng: random.Random) -> OperationRecord:
+    """Make an operation of which any field may be there or not."""
+
+    def some(*values: Any) -> Any:
+        return rng.choice((None, *values))
+
+    cache = some("memory", "shared", None, None)
+    return record(
+        NOW + rng.randrange(7200),
+        status=rng.randrange(3),
+        tenant=some("acme", "other"),
+        model=some("gpt-4o", "own"),
+        user=some("u", "", "n\0ul"),
+        session=some("s-1"),
+        key=some("k-1", ""),
+        tags=some(("a",), ("a", "b")) or (),
+        lane=some("direct"),
+        streamed=rng.random() < 0.5,
+        cached_tokens=rng.randrange(2),
+        cost=some(0, 7, 10**17),
+        first_token=some(0, 5),
+        queued=rng.randrange(2),
+        retries=rng.randrange(2),
+        cache=cache,
+        saved=rng.randrange(100) if cache else 0,
+        error=some("ProviderTimeout"),
+        latency=rng.randrange(10**6),
+    )
+
+
+def test_a_batch_is_stored_as_its_records_are_whatever_each_of_them_has(store: RecordStore, database: Database) -> None:
+    rng = random.Random(3)
+    records = [mixed(rng) for _ in range(333)]
+    assert store.write(records) == 333
+    with database.reading() as connection:
+        names = dict(connection.execute(sa.select(schema.names.c.id, schema.names.c.name)).all()) | {None: None}
+        rows = {bytes(row["id"]): row for row in connection.execute(sa.select(schema.operations)).mappings()}
+        series = {row["id"]: row for row in connection.execute(sa.select(schema.series)).mappings()}
+    for one in records:
+        row, its = rows[one.id], series[rows[one.id]["series"]]
+        assert [names.get(its[name] or None) for name in ("tenant", "model")] == [one.tenant, one.model]
+        assert [names[row[name]] for name in ("key", "lane", "cache", "error")] == [
+            *(one.key, one.lane, one.cache, one.error)
+        ]
+        assert [row[name] for name in ("cost", "first_token", "latency")] == [one.cost, one.first_token, one.latency]
+        assert [row[name] or 0 for name in ("queued", "retries", "saved")] == [one.queued, one.retries, one.saved]
+        assert (row["cached_tokens"], row["streamed"]) == (one.cached_tokens or None, 1 if one.streamed else None)
+        assert (row["user"], row["session"]) == (one.user and one.user.replace("\0", ""), one.session)
+        assert names[row["tags"]] == ("[" + ",".join(f'"{tag}"' for tag in one.tags) + "]" if one.tags else None)
+    paid = [one for one in records if one.cache is None]
+    shared = [one for one in records if one.cache == "shared"]
+    wanted = {
+        "calls": 333,
+        "cached_tokens": sum(one.cached_tokens for one in paid),
+        "prompt_tokens": sum(one.prompt_tokens for one in paid),
+        "cost": sum(one.cost or 0 for one in records),
+        "unpriced": sum(one.cost is None and one.status == STATUSES.index("success") for one in records),
+        "cached": 333 - len(paid) - len(shared),
+        "shared": len(shared),
+        "saved": sum(one.saved for one in records),
+        "saved_shared": sum(one.saved for one in shared),
+        "retries": sum(one.retries for one in records),
+        "latency": sum(one.latency for one in records),
+        "queued": sum(one.queued for one in records),
+    }
+    for grain in GRAINS:
+        found = rollup_rows(database, grain)
+        assert {name: sum(row[name] for row in found) for name in wanted} == wanted
+        latencies = [row["latencies"] for row in found]
+        assert mean(latencies) == pytest.approx(wanted["latency"] / 333, rel=1e-6)
 
 
 def test_what_was_written_before_is_not_counted_again(store: RecordStore, database: Database) -> None:

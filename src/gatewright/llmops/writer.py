@@ -170,7 +170,8 @@ class Writer:
 
     def _decoded(self, entries: Sequence[bytes]) -> list[OperationRecord | LateAttempt]:
         try:
-            return list(map(decode_record, entries))
+            # A loop, which the calls can interrupt, and no `map`, which they cannot.
+            return [decode_record(entry) for entry in entries]
         except msgspec.DecodeError:
             return [record for entry in entries for record in self._if_a_record(entry)]
 
