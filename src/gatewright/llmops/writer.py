@@ -137,6 +137,7 @@ class Writer:
         try:
             if self._lock.take():
                 self._drain()
+                self._drain_held()
                 self._retain()
         except GatewayError as error:
             self._failed(error)
@@ -145,7 +146,7 @@ class Writer:
             self._reader.close()  # what is read again and was stored is not stored twice
             self._failed(StoreUnavailable(f"draining the journal of records failed: {error}"))
         self._journal.prepare()
-        if self._config.when_full == "drop_oldest":
+        if self._config.when_full == "drop_oldest" and self.failure is not None:
             self._make_room()
         self.backlog = self._reader.backlog() if self._lock.held else 0  # who drains knows
         return self.failure is None
@@ -167,6 +168,14 @@ class Writer:
             if not more:
                 break
         self._reader.read(1)  # files that are drained to their ends go when they are read the next time
+
+    def _drain_held(self) -> None:
+        """Let what was held in memory follow, as much at a time as the journal has room for now that it is drained."""
+        before = self._journal.held + 1
+        while 0 < (held := self._journal.held) < before:
+            before = held
+            self._journal.prepare()
+            self._drain()
 
     def _decoded(self, entries: Sequence[bytes]) -> list[OperationRecord | LateAttempt]:
         try:
