@@ -49,9 +49,10 @@ class Flights:
         found = self._by_key.get(key)
         if found is None:
             return None
-        if isinstance(found, Flight):
-            return found if found.is_whole else None
-        return found if found.until > self._now() else None
+        if type(found) is Landed:
+            return found if found.until > self._now() else None
+        assert isinstance(found, Flight)
+        return found if found.is_whole else None
 
     def start(self, flight: Flight) -> None:
         """Have a flight found."""
@@ -70,7 +71,7 @@ class Flights:
             flight.key,
             flight.call.id,
             answer,
-            tuple(answer.vectors if answer.__class__ is Embeddings else answer.choices),
+            tuple(answer.vectors if type(answer) is Embeddings else answer.choices),
             chunks,
             weight_of(answer, chunks),
         )

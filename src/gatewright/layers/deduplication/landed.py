@@ -35,9 +35,9 @@ class Landed(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def value(self, *, shared: bool = True) -> Any:
         """Give the whole answer; to those who share it, at no cost."""
-        answer = self.answer
+        answer: Any = self.answer
         cost, saved = (0.0, answer.cost_usd) if shared else (answer.cost_usd, None)
-        if isinstance(answer, Embeddings):
+        if type(answer) is Embeddings:  # a struct's `isinstance` is an abstract class's: it is slow
             return msgspec.structs.replace(answer, vectors=list(self.parts), cost_usd=cost, saved_usd=saved)
         return msgspec.structs.replace(answer, choices=list(self.parts), cost_usd=cost, saved_usd=saved)
 
@@ -47,7 +47,7 @@ class Landed(msgspec.Struct, frozen=True, eq=False, gc=False):
         if chunks is not None:
             reply: Reply[Any, Any] = Reply.whole(self.value(shared=shared), lambda _: chunks)
         else:
-            reply = Reply.whole(self.value(shared=shared), chunks_of if isinstance(self.answer, Answer) else None)
+            reply = Reply.whole(self.value(shared=shared), chunks_of if type(self.answer) is Answer else None)
         if shared:
             reply.cached, reply.attempts = True, 0
         return reply
@@ -55,13 +55,12 @@ class Landed(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 def weight_of(answer: Answer | Embeddings, chunks: Sequence[Chunk] | None) -> int:
     """Give roughly how many bytes an answer takes as long as it is kept."""
-    if isinstance(answer, Embeddings):
-        vectors = answer.vectors
-        return _ANSWER + _NUMBER * sum(map(len, vectors))
-    weight = _ANSWER
-    if answer.raw.__class__ is bytes:
-        weight += 2 * len(answer.raw)  # type: ignore[arg-type]  # the texts are in it, too
+    if type(answer) is Embeddings:
+        return _ANSWER + _NUMBER * sum(map(len, answer.vectors))
+    assert type(answer) is Answer
+    raw = answer.raw
+    if type(raw) is bytes:
+        weight = _ANSWER + 2 * len(raw)  # the texts are in it, too
     else:
-        for choice in answer.choices:
-            weight += 2 * len(choice.text)
+        weight = _ANSWER + sum(2 * len(choice.text) for choice in answer.choices)
     return weight if chunks is None else weight + _CHUNK * len(chunks)

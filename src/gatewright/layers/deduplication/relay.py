@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import sys
 import types
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 from collections.abc import Coroutine, Generator
@@ -18,6 +19,11 @@ __all__ = ["Relay", "pause"]
 
 
 _PAUSE = object()
+_current_task: Any = asyncio.current_task
+if sys.version_info < (3, 12):  # where that is written in Python
+    from asyncio.tasks import _current_tasks  # pyright: ignore
+
+    _current_task = _current_tasks.get  # pyright: ignore
 
 
 @types.coroutine
@@ -75,11 +81,13 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     def run(self) -> Generator[Any, None, Any]:
         """Do the work in the current task."""
         self._loop = loop = asyncio.get_running_loop()
-        host: Any = asyncio.current_task(loop)
+        host: Any = _current_task(loop)
         me: Any = self
         work = self.work
         stands, self.is_running = self.is_running, True  # it was handed over where it stood
-        error, self._failure = self._failure, None
+        error = self._failure
+        if error is not None:  # a struct's fields are cheap to read, not to set
+            self._failure = None
         seat: Seat | None = None
         while True:
             if not stands:
@@ -89,12 +97,12 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                     waits_for: Any = work.send(None) if error is None else work.throw(error)
                 except BaseException as end:
                     if type(end) is not StopIteration:
-                        self._ended, self.is_running = True, False
+                        self._ended = True
                         self.ended(end)
                         raise
                     came = self.came(end.value)
                     if came.__class__ is not types.CoroutineType:
-                        self._ended, self.is_running = True, False
+                        self._ended = True
                         return came
                     self.work, error = came, None
                     work = self.work
@@ -124,7 +132,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                 error = cancelled
             except GeneratorExit as closed:
                 work.close()
-                self._ended, self.is_running = True, False
+                self._ended = True
                 self.ended(closed)
                 raise
             except BaseException as raised:  # noqa: BLE001 - it is the work's

@@ -29,9 +29,9 @@ class WholeFlight(Flight, kw_only=True):
         if not value.is_whole:
             return made_whole(value)
         self.state = "landed"
-        self.attempts, self.cached = value.attempts, value.cached
-        self.landed = self.flights.land(self, value.partial())
-        if self.waiting is not None:
+        landed = self.flights.land(self, value.partial())
+        if self.followers is not None:  # else nobody asks it any more
+            self.landed, self.attempts, self.cached = landed, value.attempts, value.cached
             self.wake()
         return value
 
