@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gatewright.pipeline.fingerprint import USUAL, fingerprint, text_fingerprints
+from gatewright.pipeline.fingerprint import USUAL, canonical_text, digest_of, fingerprint, text_fingerprints
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 
 from .openai_requests import chat_requests
@@ -161,3 +161,42 @@ def test_names_of_tokens_may_be_numbers() -> None:
     assert of({"messages": hello, "logit_bias": {50256: -100}}) == of(
         {"messages": hello, "logit_bias": {"50256": -100.0}}
     )
+
+
+def test_every_spelling_of_a_number_is_the_same_however_deep_it_lies() -> None:
+    hello = [{"role": "user", "content": "hello null 1.0 1e16"}]
+    for whole, spelled in (
+        (1, 1.0),
+        (0, -0.0),
+        (10**16, 1e16),
+        (10**22, 1e22),
+        (15 * 10**20, 1.5e21),
+        (-(10**17), -1e17),
+    ):
+        for nested in (lambda one: one, lambda one: [one], lambda one: {"a": [{"b": one, "c": None}]}):
+            same = [of({"messages": hello, "made_up": nested(one)}) for one in (whole, spelled)]
+            assert same[0] is not None
+            assert same[0] == same[1], spelled
+            assert same[0] != of({"messages": hello, "made_up": nested(whole + 10**8)})
+
+
+def test_what_the_text_says_is_not_taken_for_what_it_is_written_in() -> None:
+    texts = ["null", "", "1.0", "1", '"content":[', '{"type":"text","text":"a"}', "a"]
+    contents = [*texts, [{"type": "text", "text": "a"}, {"type": "text", "text": "a"}]]
+    found = [of({"messages": [{"role": "user", "content": content}]}) for content in contents]
+    assert len(set(found)) == len(found)
+    for text in texts:
+        for said in ([{"type": "text", "text": text}], ({"text": text, "type": "text"},)):
+            assert of({"messages": [{"role": "user", "content": said, "name": None}]}) == of(
+                {"messages": [{"role": "user", "content": text}]}
+            )
+
+
+@SLOW
+@given(st.data())
+def test_a_fingerprint_is_the_hash_of_what_is_written(data: st.DataObject) -> None:
+    body = data.draw(chat_requests())
+    request = GenerateRequest(model="m", messages=body["messages"], params={"seed": 3, "tools": body.get("tools", [])})
+    text = canonical_text(request)
+    assert text is not None
+    assert fingerprint(request) == digest_of(text)

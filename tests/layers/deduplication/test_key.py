@@ -90,3 +90,10 @@ def test_who_wants_variety_or_a_fresh_answer_has_none_unless_it_says_so():
     assert key(options=CallOptions(cache=fresh)) is None
     assert key(params={"n": 2}, options=CallOptions(deduplicate=True)) is not None
     assert key(options=CallOptions(cache=fresh, deduplicate=True)) is not None
+
+
+def test_a_long_request_is_kept_by_its_hash() -> None:
+    long = [{"role": "user", "content": "Hello " * 1000}]
+    assert key(messages=long) == key(messages=[{"content": "Hello " * 1000, "role": "user"}])
+    assert key(messages=long) != key(messages=[{"role": "user", "content": "Hello " * 1000 + "!"}])
+    assert max(len(part) for part in key(messages=long) if isinstance(part, bytes)) == 20

@@ -283,3 +283,50 @@ async def test_nothing_is_left_behind() -> None:
     await settle()
     assert len(layer._flights) == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_one_who_came_to_a_call_that_failed_before_it_began_to_wait_gets_the_error() -> None:
+    upstream = Upstream()
+    upstream.errors = [ProviderUnavailable("down")]
+    upstream.gate.set()
+    handle = layer_over(upstream)
+    leading = handle(call())
+    following = handle(call())
+    with pytest.raises(ProviderUnavailable):
+        await leading
+    with pytest.raises(ProviderUnavailable):
+        await asyncio.wait_for(following, 5)
+
+
+async def test_a_leader_that_is_closed_leaves_nothing_to_be_found() -> None:
+    layer = DeduplicationLayer(DeduplicationConfig(), MONOTONIC, Events())
+    leading = stack([layer], Upstream())(call())
+    leading.send(None)
+    assert len(layer._flights) == 1
+    leading.close()
+    assert len(layer._flights) == 0
+
+
+async def test_an_answer_that_comes_as_a_stream_is_read_whole_and_handed_over_where_it_stands() -> None:
+    steps, opened = asyncio.Semaphore(0), 0
+
+    async def streaming(_: Call, /) -> Reply[Any, Any]:
+        nonlocal opened
+        opened += 1
+
+        async def chunks() -> AsyncGenerator[list[Chunk], None]:
+            yield [Chunk(text="a")]
+            await steps.acquire()
+            yield [Chunk(text="b", finish_reason="stop")]
+
+        return await Reply.begin(chunks(), AnswerFold(model="m", provider="p"))
+
+    layer = DeduplicationLayer(DeduplicationConfig(), MONOTONIC, Events())
+    handle = stack([layer], streaming)
+    leader, follower = [asyncio.create_task(value(handle, call())) for _ in range(2)]
+    await settle()
+    leader.cancel()
+    await settle()
+    steps.release()
+    answer, reply = await follower
+    assert (answer.choices[0].text, reply.cached, reply.attempts, opened) == ("ab", False, 1, 1)
