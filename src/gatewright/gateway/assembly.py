@@ -138,9 +138,7 @@ class Assembly:
         """Give the attempt stack of a deployment."""
         handler = self._attempts.get(deployment.id)
         if handler is None:
-            layers = self.flow.attempt_layers(deployment)
-            # The provider is found anew each time: closing lets go of it.
-            handler = stack(layers, lambda call, /: self.lanes.provider(deployment).__call__(call))
+            handler = stack(self.flow.attempt_layers(deployment), self.lanes.handler(deployment))
             self._attempts[deployment.id] = handler
             self._asked[deployment.id] = (self.lanes.lane(deployment), _price_source(deployment.price))
         return handler

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from gatewright.errors import ConfigurationError
+from gatewright.pipeline.call import Call
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
 from gatewright.providers.base import Provider
 from gatewright.providers.catalogue import wire_spec
 from gatewright.providers.http.base import HttpClient, Timeouts
@@ -69,6 +73,17 @@ class Lanes:
         if provider is None:
             provider = self._providers[deployment.id] = self._make(deployment)
         return provider
+
+    def handler(self, deployment: Deployment) -> Handler:
+        """Give what asks the provider of `deployment`: it is found anew each time, because closing lets go of it."""
+
+        def ask(call: Call, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
+            provider = self._providers.get(deployment.id)
+            if provider is None:
+                provider = self.provider(deployment)
+            return provider.__call__(call)  # as a method: that costs the interpreter less than calling an object
+
+        return ask
 
     def lane(self, deployment: Deployment) -> str:
         """Give the lane by which a deployment is asked; `own` for a provider of the user's own."""
