@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewright.errors import ConfigurationError
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.layer import Handler
-from gatewright.pipeline.reply import Reply
 from gatewright.providers.base import Provider
 from gatewright.providers.catalogue import wire_spec
 from gatewright.providers.http.base import HttpClient, Timeouts
@@ -77,7 +76,7 @@ class Lanes:
     def handler(self, deployment: Deployment) -> Handler:
         """Give what asks the provider of `deployment`: it is found anew each time, because closing lets go of it."""
 
-        def ask(call: Call, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
+        def ask(call: Call, /) -> Any:
             provider = self._providers.get(deployment.id)
             if provider is None:
                 provider = self.provider(deployment)
