@@ -317,6 +317,29 @@ async def test_a_cached_answer_costs_nothing_and_saves_it(make: Make, provider: 
     assert (second.model, second.provider, status(second)) == ("m-own", "own", "success")
 
 
+async def test_an_answer_that_is_fetched_anew_is_an_operation_of_its_own(
+    make: Make, provider: Scripted, tmp_path: Path
+) -> None:
+    cache = {"default_ttl": 0.05, "stale_while_revalidate": 60}
+    async with make(enable_caching=True, cache=cache, deduplication={"enabled": False}) as gateway:
+        await gateway.generate_async("same", tenant_id="acme")
+        await asyncio.sleep(0.1)
+        await gateway.generate_async("same", tenant_id="acme")
+        async with asyncio.timeout(10):
+            while len(in_journal(tmp_path)) < 3:
+                await asyncio.sleep(0.01)
+        reader = JournalReader(tmp_path / "journal" / "sqlite")
+        entries = reader.read(1000)
+        reader.close()
+        records = in_journal(tmp_path)
+    (stale,) = [record for record in records if record.cache is not None]
+    (fresh,) = [record for record in records[1:] if record.cache is None]
+    assert (provider.asked, len(entries)) == (2, 3)  # its attempt is no late one of another call
+    assert (stale.cache, stale.cost) == ("memory (stale)", 0)
+    assert (fresh.cache, fresh.cost, fresh.model, fresh.deployment) == (None, 123_456_789, "m-own", "m#0")
+    assert fresh.overhead < fresh.latency
+
+
 async def test_a_batched_embedding_is_each_callers_own_share(make: Make, provider: Scripted, tmp_path: Path) -> None:
     async with make(batching={"enabled": True}) as gateway:
         await asyncio.gather(*(gateway.embed_async([f"text {number}"], tenant_id="acme") for number in range(4)))
