@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gatewright.gateway.yaml_file import read_yaml
+from gatewright.configuration.yaml_file import read_yaml
 from gatewright.layers.validation.packs import read_pack
 
 ROOT = Path(__file__).resolve().parents[2]

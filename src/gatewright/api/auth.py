@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from gatewright.api.errors import KeyNotAccepted, OriginRefused
 from gatewright.api.exchange import Exchange
+from gatewright.configuration.config import GatewayConfig
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.config import GatewayConfig
 
 __all__ = ["Authentication", "check_exposure", "is_loopback", "master_key"]
 

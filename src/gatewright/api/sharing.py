@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gatewright.configuration.config import GatewayConfig
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.config import GatewayConfig
 
 __all__ = ["check_sharing"]
 

@@ -13,7 +13,7 @@ from gatewright.cli.exits import Debug, reported
 from gatewright.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
-    from gatewright.gateway.check import CheckedDeployment, ConfigReport
+    from gatewright.configuration.check import CheckedDeployment, ConfigReport
 
 __all__ = ["check_config"]
 
@@ -34,7 +34,7 @@ def check_config(
 
         gatewright check-config config.yaml
     """
-    from gatewright.gateway.check import check_file
+    from gatewright.configuration.check import check_file
 
     report = check_file(file)
     failed = bool(report.errors or (strict and report.warnings))

@@ -91,7 +91,7 @@ def _known() -> Iterator[Row]:
 
 
 def _configured(config: GatewayConfig) -> Iterator[Row]:
-    from gatewright.gateway.deployments import Deployments
+    from gatewright.configuration.deployments import Deployments
 
     for deployment in Deployments(config).listed():
         mode = deployment.price.mode if deployment.price is not None else None

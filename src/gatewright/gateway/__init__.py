@@ -1,6 +1,6 @@
 """Where it is put together: configuration, assembly, the gateway, and plain functions over it."""
 
-from gatewright.gateway.config import GatewayConfig, configure_gateway
+from gatewright.configuration.config import GatewayConfig, configure_gateway
 from gatewright.gateway.factory import create_gateway
 from gatewright.gateway.functions import (
     batch_generate,

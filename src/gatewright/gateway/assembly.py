@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewright.clock import Clock
+from gatewright.configuration.config import GatewayConfig
+from gatewright.configuration.deployments import Deployments
+from gatewright.configuration.naming import check_names
 from gatewright.gateway.caching import Caching
-from gatewright.gateway.config import GatewayConfig
-from gatewright.gateway.deployments import Deployments
 from gatewright.gateway.flow import Flow
 from gatewright.gateway.guarding import Guarding
-from gatewright.gateway.naming import check_names
 from gatewright.gateway.recording import Recording
 from gatewright.health.probes import probe_of
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig

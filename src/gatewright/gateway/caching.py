@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gatewright.clock import Clock
-from gatewright.gateway.config import GatewayConfig
+from gatewright.configuration.config import GatewayConfig
 from gatewright.layers.cache.asked import Model
 from gatewright.layers.cache.config import CacheConfig
 from gatewright.layers.cache.layer import CacheLayer

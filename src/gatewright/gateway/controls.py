@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gatewright.configuration.config import GatewayConfig
+from gatewright.configuration.deployments import LOCAL_PROVIDERS
 from gatewright.errors import ConfigurationError
 from gatewright.gateway.assembly import Assembly
-from gatewright.gateway.config import GatewayConfig
-from gatewright.gateway.deployments import LOCAL_PROVIDERS
 from gatewright.gateway.flow import model_named
 from gatewright.gateway.home import HomeLoop
 from gatewright.layers.cache import CacheMechanism

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatewright.gateway.config import GatewayConfig
+from gatewright.configuration.config import GatewayConfig
 from gatewright.gateway.gateway import LiteLLMGateway
 
 __all__ = ["create_gateway"]

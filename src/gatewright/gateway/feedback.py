@@ -9,12 +9,12 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gatewright.configuration.config import GatewayConfig
 from gatewright.errors import ConfigurationError, GatewayClosed
 from gatewright.feedback.archive import waits_on_disk
 from gatewright.feedback.loop import FeedbackLoop
 from gatewright.feedback.meaning import Embed
 from gatewright.feedback.types import FeedbackType
-from gatewright.gateway.config import GatewayConfig
 
 if TYPE_CHECKING:
     from gatewright.gateway.gateway import LiteLLMGateway

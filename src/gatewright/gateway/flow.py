@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
+from gatewright.configuration.config import GatewayConfig
+from gatewright.configuration.naming import find_named
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.config import GatewayConfig
-from gatewright.gateway.naming import find_named
 from gatewright.health import HealthMonitor
 from gatewright.health.checks import ActiveChecks, Probe
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer

@@ -10,8 +10,8 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel
 
 from gatewright.clock import MONOTONIC
+from gatewright.configuration.config import GatewayConfig
 from gatewright.gateway.assembly import Assembly
-from gatewright.gateway.config import GatewayConfig
 from gatewright.gateway.controls import FlowControls
 from gatewright.gateway.feedback import FeedbackMethods, GatewayFeedback
 from gatewright.gateway.guard_controls import GuardControls

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatewright.clock import Clock
+from gatewright.configuration.config import GatewayConfig
 from gatewright.errors import ConfigurationError, redact
-from gatewright.gateway.config import GatewayConfig
 from gatewright.layers.validation.config import ValidationConfig
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events, GuardTripped

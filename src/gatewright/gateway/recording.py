@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewright.clock import Clock
+from gatewright.configuration.config import GatewayConfig
 from gatewright.errors import GatewayError
-from gatewright.gateway.config import GatewayConfig
 from gatewright.health.faults import wording
 from gatewright.layers.recording import RecordingLayer
 from gatewright.llmops.recorder import Asked, Recorder

@@ -11,9 +11,9 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from gatewright.clock import Clock
+from gatewright.configuration.config import GatewayConfig
+from gatewright.configuration.environment import configured_providers
 from gatewright.errors import BadRequest
-from gatewright.gateway.config import GatewayConfig
-from gatewright.gateway.environment import configured_providers
 from gatewright.gateway.wishes import cache_wishes
 from gatewright.pipeline.call import AS_CONFIGURED, Call, CallOptions, new_id
 from gatewright.providers.catalogue import USUAL_EMBEDDINGS, USUAL_MODELS, provider_name

@@ -12,13 +12,13 @@ from typing import Any, cast
 
 import msgspec
 
+from gatewright.configuration.config import GatewayConfig, ModelEntry
+from gatewright.configuration.deployments import LOCAL_PROVIDERS, Deployments
+from gatewright.configuration.guard_settings import check_guards
+from gatewright.configuration.naming import named_models
+from gatewright.configuration.references import resolved_settings, variable_of
+from gatewright.configuration.yaml_file import Finding, YamlFile, read_yaml
 from gatewright.errors import AuthenticationFailed, ConfigurationError, NotFound, redact
-from gatewright.gateway.config import GatewayConfig, ModelEntry
-from gatewright.gateway.deployments import LOCAL_PROVIDERS, Deployments
-from gatewright.gateway.guard_settings import check_guards
-from gatewright.gateway.naming import named_models
-from gatewright.gateway.references import resolved_settings, variable_of
-from gatewright.gateway.yaml_file import Finding, YamlFile, read_yaml
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.providers.catalogue import key_variables, provider_name, wire_spec
 from gatewright.providers.lanes import Lanes, lane_of

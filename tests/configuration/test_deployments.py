@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gatewright import GatewayConfig
+from gatewright.configuration.deployments import Deployments, split_model
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.deployments import Deployments, split_model
 from gatewright.types.deployment import Deployment
 
 

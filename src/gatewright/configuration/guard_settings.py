@@ -10,7 +10,7 @@ from gatewright.errors import ConfigurationError
 from gatewright.types.written import read_file
 
 if TYPE_CHECKING:
-    from gatewright.gateway.config import GatewayConfig
+    from gatewright.configuration.config import GatewayConfig
 
 __all__ = ["check_guards", "with_guards"]
 

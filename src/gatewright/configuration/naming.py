@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gatewright.configuration.config import GatewayConfig
 from gatewright.errors import ConfigurationError, NotFound
-from gatewright.gateway.config import GatewayConfig
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.table import RoutingTable
 

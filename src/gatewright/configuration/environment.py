@@ -42,7 +42,7 @@ def read_environment(cls: type[C], environ: Mapping[str, str] | None = None) -> 
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if path := environ.get(PREFIX + "CONFIG"):
-        from gatewright.gateway.yaml_file import read_yaml
+        from gatewright.configuration.yaml_file import read_yaml
 
         file = read_yaml(Path(path))
         values = dict(file.values)
@@ -54,7 +54,7 @@ def read_environment(cls: type[C], environ: Mapping[str, str] | None = None) -> 
         values["providers"] = _reachable(environ)
     read = partial(cls.read, values, "", origins)
     if path and "validation" in origins:
-        from gatewright.gateway.guard_settings import with_guards
+        from gatewright.configuration.guard_settings import with_guards
 
         return with_guards(Path(path), read)
     return read()
@@ -108,7 +108,7 @@ def _value(name: str, text: str, annotation: Any) -> Any:
 
 
 def _yaml(name: str, text: str) -> Any:
-    from gatewright.gateway.yaml_file import yaml_problem
+    from gatewright.configuration.yaml_file import yaml_problem
 
     try:
         return yaml.safe_load(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from gatewright.gateway.config import merged_maps
+from gatewright.configuration.config import merged_maps
 from gatewright.types.configuration import mapping
 
 __all__ = [

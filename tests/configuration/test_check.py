@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewright.gateway.check import ConfigReport, check_file
+from gatewright.configuration.check import ConfigReport, check_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KEYS = {"OPENAI_API_KEY": "zq9-secret-value", "LITELLM_MASTER_KEY": "zq9-secret-master"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatewright import GatewayConfig
+from gatewright.configuration.check import check_file
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.check import check_file
 
 HEAD = "providers: [simulator]\nenable_validation: true\nvalidation:\n  guardrails:\n    - name: desk\n      "
 WRONG = [

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from gatewright.gateway.config import LiteLLMParams, ModelEntry
-from gatewright.gateway.litellm_keys import PARAMS_IGNORED, PARAMS_KNOWN, SETTING_PREFIXES
+from gatewright.configuration.config import LiteLLMParams, ModelEntry
+from gatewright.configuration.litellm_keys import PARAMS_IGNORED, PARAMS_KNOWN, SETTING_PREFIXES
 from gatewright.llmops.price_entries import is_price_name
 from gatewright.types.configuration import mapping, nearest
 

@@ -74,7 +74,7 @@ def _looked_up(value: Any, environ: Mapping[str, str]) -> Any:
 
 
 def _entry(entry: Any, environ: Mapping[str, str], path: Path, unset: Unset) -> Any:
-    from gatewright.gateway.config import LiteLLMParams
+    from gatewright.configuration.config import LiteLLMParams
 
     given = mapping(entry)
     if given is None:

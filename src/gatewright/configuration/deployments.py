@@ -10,10 +10,10 @@ from typing import Any, cast
 import msgspec
 from pydantic import SecretStr
 
+from gatewright.configuration.config import GatewayConfig, LiteLLMParams, ModelEntry
+from gatewright.configuration.litellm_keys import PARAMS_IGNORED, REQUEST_PARAMS, SETTING_PREFIXES
+from gatewright.configuration.references import variable_of
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.config import GatewayConfig, LiteLLMParams, ModelEntry
-from gatewright.gateway.litellm_keys import PARAMS_IGNORED, REQUEST_PARAMS, SETTING_PREFIXES
-from gatewright.gateway.references import variable_of
 from gatewright.llmops.own_prices import price_from_settings
 from gatewright.llmops.price_entries import is_price_name
 from gatewright.llmops.pricing import catalogue

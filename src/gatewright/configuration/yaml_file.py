@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 import yaml
 
+from gatewright.configuration.litellm_keys import SECTIONS, TOP_IGNORED, ignored, known_keys
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.litellm_keys import SECTIONS, TOP_IGNORED, ignored, known_keys
 from gatewright.types.configuration import mapping, nearest
 
 __all__ = ["Finding", "Verdict", "YamlFile", "read_yaml", "yaml_problem"]
@@ -113,7 +113,7 @@ class _Reader:
         self._origins: dict[str, str] = {}
 
     def read(self, content: Mapping[str, Any]) -> YamlFile:
-        from gatewright.gateway.config import GatewayConfig
+        from gatewright.configuration.config import GatewayConfig
 
         fields = GatewayConfig.model_fields
         # What is written under its own name here has the last word.
@@ -160,7 +160,7 @@ class _Reader:
             self._unknown(key, known_keys(section), prefix=f"{section}.")
 
     def _models(self, content: Mapping[str, Any]) -> None:
-        from gatewright.gateway.yaml_models import Models
+        from gatewright.configuration.yaml_models import Models
 
         models = Models(content, self._note)
         if isinstance(self._values.get("model_list"), list):

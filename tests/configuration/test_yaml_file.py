@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from gatewright import GatewayConfig
+from gatewright.configuration.litellm_keys import SECTIONS, ignored
+from gatewright.configuration.yaml_file import Finding, read_yaml
 from gatewright.errors import ConfigurationError
-from gatewright.gateway.litellm_keys import SECTIONS, ignored
-from gatewright.gateway.yaml_file import Finding, read_yaml
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

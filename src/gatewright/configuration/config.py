@@ -114,7 +114,7 @@ def _own_cache(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         return value
     given = mapping(value)
     if given is not None and "type" in given:
-        from gatewright.gateway.litellm_cache import cache_settings
+        from gatewright.configuration.litellm_cache import cache_settings
 
         value = cache_settings(given)
     return read(value)
@@ -192,7 +192,7 @@ class GatewayConfig(Config):
     @classmethod
     def _prepared(cls, values: Any) -> Any:
         """Resolve `os.environ/NAME`; take a plain list of fallbacks for the default ones, a list of maps for one."""
-        from gatewright.gateway.references import resolved_settings
+        from gatewright.configuration.references import resolved_settings
 
         given = mapping(values)
         return values if given is None else _with_fallbacks(resolved_settings(given, os.environ))
@@ -219,8 +219,8 @@ class GatewayConfig(Config):
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a YAML file: settings by their names here, or a LiteLLM proxy's `config.yaml` as it is."""
-        from gatewright.gateway.guard_settings import with_guards
-        from gatewright.gateway.yaml_file import read_yaml
+        from gatewright.configuration.guard_settings import with_guards
+        from gatewright.configuration.yaml_file import read_yaml
 
         file = read_yaml(Path(path))
         read = partial(cls.read, file.values, str(path), file.origins)
@@ -229,7 +229,7 @@ class GatewayConfig(Config):
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read `GATEWRIGHT_…` variables, and the providers' own keys (`OPENAI_API_KEY` …)."""
-        from gatewright.gateway.environment import read_environment
+        from gatewright.configuration.environment import read_environment
 
         return read_environment(cls, environ)
 

@@ -1,0 +1,1 @@
+"""The configuration: what can be set, where it is read from, and what it comes to."""
