@@ -75,7 +75,7 @@ class Account(msgspec.Struct):
 def type_of(call: Call) -> int:
     """Give what kind of operation a call is: one that offers tools is `function_calling`, streamed or not."""
     request = call.request
-    if isinstance(request, EmbedRequest):
+    if type(request) is EmbedRequest:
         return _EMBEDDING
     params = request.params
     if params and (params.get("tools") or params.get("functions")):

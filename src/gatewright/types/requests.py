@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import msgspec
 
@@ -13,6 +13,7 @@ Message = dict[str, Any]
 """A chat message in the OpenAI form: `role`, `content` (text or a list of parts), `tool_calls`, `tool_call_id` …"""
 
 
+@final
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request for text.
 
@@ -27,6 +28,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prompt: str | list[str] | list[int] | list[list[int]] | None = None
 
 
+@final
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request for one vector for each of `inputs`, in their order; an input is a text or a list of token ids."""
 
@@ -35,4 +37,6 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     params: dict[str, Any] = {}
 
 
+# On the hot path these are told apart by `type(request) is …`: a struct's class is an abstract one, whose `isinstance`
+# takes five times as long to say no.
 Request = GenerateRequest | EmbedRequest

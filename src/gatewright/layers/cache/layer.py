@@ -65,7 +65,7 @@ class CacheLayer:
         request = call.request
         model = self._models(request.model)
         wishes = call.options.cache or _AS_CONFIGURED
-        if isinstance(request, EmbedRequest):
+        if type(request) is EmbedRequest:
             return await self._embed(call, wishes, model, proceed)
         digest = fingerprint(request, model.fixed)
         if digest is None or (call.stream and not self._cache.config.answer_streams):

@@ -18,7 +18,7 @@ from gatewright.pipeline.events import CallShared, Events
 from gatewright.pipeline.fingerprint import USUAL, canonical_text, digest_of
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
-from gatewright.types.requests import EmbedRequest
+from gatewright.types.requests import GenerateRequest
 
 __all__ = ["DeduplicationLayer"]
 
@@ -39,7 +39,8 @@ class DeduplicationLayer:
         events: Events,
         policy: Callable[[Call], str] | None = None,
     ) -> None:
-        self._config = config
+        self._varied = config.wants_variety
+        self._window = config.window
         self._policy = policy  # the version of the guards that an answer passes: one of another is another answer
         self._clock = clock
         self._events = events
@@ -94,8 +95,7 @@ class DeduplicationLayer:
                 return None
             how = (options.max_retries, options.fallbacks, options.drop_params, options.continue_streams, options.cache)
         params = request.params
-        varied = bool(params) and self._config.wants_variety(params)
-        if varied and not options.deduplicate and not isinstance(request, EmbedRequest):
+        if params and type(request) is GenerateRequest and not options.deduplicate and self._varied(params):
             return None
         # What the model's deployments set themselves is not known here: nothing goes without saying.
         asked = call.fingerprint or canonical_text(request, EVERYTHING_SAID)
@@ -109,7 +109,7 @@ class DeduplicationLayer:
 
     def forget(self) -> None:
         """Let go of every flight: their tasks belong to an event loop that is gone."""
-        self._flights = Flights(self._clock.now, self._config.window)
+        self._flights = Flights(self._clock.now, self._window)
 
 
 def _wants_it_fresh(options: CallOptions) -> bool:

@@ -27,7 +27,7 @@ SMALLEST_STEP = 0.05
 
 def prompt_tokens(request: Request) -> int:
     """Estimate a request's prompt tokens from the length of its texts; images and files count a constant."""
-    if isinstance(request, EmbedRequest):
+    if type(request) is EmbedRequest:
         return sum(len(item) if isinstance(item, list) else _text_tokens(item) for item in request.inputs)
     count = 0
     for message in request.messages:

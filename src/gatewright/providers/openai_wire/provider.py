@@ -65,7 +65,7 @@ class OpenAIWire:
         """Answer one attempt."""
         began = time.monotonic()
         request = call.request
-        if isinstance(request, EmbedRequest):
+        if type(request) is EmbedRequest:
             return await self._embed(call, request, began)
         headers, body = self._payloads.generation(request, stream=call.stream, drop=call.options.drop_params)
         response = await self._http.post(self._urls[request.style], headers, body, self._timeouts)
