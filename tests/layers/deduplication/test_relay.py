@@ -257,3 +257,39 @@ async def test_a_host_that_is_closed_closes_the_work() -> None:
     coroutine.send(None)
     coroutine.close()
     assert closed == [True]
+
+
+@pytest.mark.parametrize("outer_goes_on", [True, False])
+async def test_one_may_be_run_within_another(outer_goes_on: bool) -> None:
+    """A provider may itself be a gateway that merges calls."""
+    there: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def work() -> int:
+        return await there
+
+    inner = made(work(), lambda: True)
+
+    async def around() -> int:
+        return await inner.run() + 1
+
+    outcome: list[int] = []
+
+    class Outer(Made, kw_only=True):
+        async def fly_on(self) -> None:
+            outcome.append(await self.run())
+
+    outer = Outer(work=around(), goes_on=lambda: outer_goes_on)
+
+    async def host() -> Any:
+        return await outer.run()
+
+    task = asyncio.create_task(host())
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (outer.is_handed_over, inner.is_handed_over) == (outer_goes_on, not outer_goes_on)
+    there.set_result(1)
+    await turns()
+    assert outcome == ([2] if outer_goes_on else [])
+    assert inner.done()

@@ -7,7 +7,6 @@ import contextlib
 import contextvars
 import sys
 import types
-from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 from collections.abc import Coroutine, Generator
 from typing import Any
 
@@ -19,11 +18,16 @@ __all__ = ["Relay", "pause"]
 
 
 _PAUSE = object()
-_current_task: Any = asyncio.current_task
-if sys.version_info < (3, 12):  # where that is written in Python
+if sys.version_info < (3, 12):
+    # There the current task is looked up by a function written in Python, and nothing swaps it.
     from asyncio.tasks import _current_tasks  # pyright: ignore
 
-    _current_task = _current_tasks.get  # pyright: ignore
+    _current_task: Any = _current_tasks.get  # pyright: ignore
+    _make_current: Any = _current_tasks.__setitem__  # pyright: ignore
+else:
+    from asyncio.tasks import _swap_current_task as _make_current  # pyright: ignore
+
+    _current_task = asyncio.current_task
 
 
 @types.coroutine
@@ -41,15 +45,15 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     the work over where it stands; otherwise the work is cancelled, as it would be without this.
 
     The work sees one and the same current task from its beginning to its end, this one, whichever task runs it: its
-    timeouts and cancel scopes know nothing of the change. It stands on what asyncio documents for tasks and futures of
-    other makes: `_enter_task` and `_leave_task`, and that a task waits for anything with `_asyncio_future_blocking`,
+    timeouts and cancel scopes know nothing of the change. It stands on what asyncio has for tasks and futures of other
+    makes: the table of current tasks, and that a task waits for anything with `_asyncio_future_blocking`,
     `add_done_callback` and `cancel`. It is a struct for the cheapness of making one.
     """
 
     work: Any = None  # a coroutine
     is_running: bool = False
     task: asyncio.Task[None] | None = None
-    _loop: Any = None
+    host: Any = None  # the task that runs it, or the relay whose work does
     _failure: BaseException | None = None  # to be thrown where the work stands still
     # The future at which the work stands; None where it runs, or only gave way to others.
     _fut_waiter: Any = None
@@ -80,8 +84,8 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     @types.coroutine
     def run(self) -> Generator[Any, None, Any]:
         """Do the work in the current task."""
-        self._loop = loop = asyncio.get_running_loop()
-        host: Any = _current_task(loop)
+        loop = asyncio.get_running_loop()
+        self.host = host = _current_task(loop)
         me: Any = self
         work = self.work
         stands, self.is_running = self.is_running, True  # it was handed over where it stood
@@ -91,8 +95,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
         seat: Seat | None = None
         while True:
             if not stands:
-                _leave_task(loop, host)
-                _enter_task(loop, me)
+                _make_current(loop, me)
                 try:
                     waits_for: Any = work.send(None) if error is None else work.throw(error)
                 except BaseException as end:
@@ -108,8 +111,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                     work = self.work
                     continue
                 finally:
-                    _leave_task(loop, me)
-                    _enter_task(loop, host)
+                    _make_current(loop, host)
                 if waits_for is _PAUSE:
                     self.is_running = False
                     return None
@@ -120,12 +122,12 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                     self._must_cancel = False  # it was cancelled while it ran
             stands, error = False, None
             try:
-                if self._fut_waiter is None:
+                waits_for = self._fut_waiter
+                if waits_for is None:
                     seat = None
                     yield None
                 else:
-                    seat = Seat(self, self._fut_waiter, self._fut_waiter.get_loop)
-                    yield seat
+                    yield (seat := Seat(self, waits_for, waits_for.get_loop, waits_for.add_done_callback))
             except asyncio.CancelledError as cancelled:
                 if seat.left if seat is not None else self.hand_over(contextvars.copy_context()):
                     raise
@@ -146,7 +148,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
         """Have another task go on if somebody wants the outcome; whoever runs it now is to stop. False if nobody."""
         if self.task is not None or not self.let_go():
             return False
-        self.task = task = self._loop.create_task(self.fly_on(), context=context)
+        self.task = task = self.get_loop().create_task(self.fly_on(), context=context)
         task.add_done_callback(self._heir_ended)
         return True
 
@@ -195,7 +197,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Give the loop on which it runs."""
-        return self._loop
+        return self.host.get_loop()
 
     def get_coro(self) -> Coroutine[Any, Any, Any]:
         """Give the work."""

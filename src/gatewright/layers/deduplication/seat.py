@@ -13,7 +13,9 @@ __all__ = ["Seat"]
 
 
 class HandedOver(Protocol):
-    """What can go on without the task that runs it."""
+    """What can go on without the task that runs it, its `host`; that may be another such, whose work it is part of."""
+
+    host: Any
 
     def hand_over(self, context: contextvars.Context | None) -> bool:
         """Have another task go on; False where nobody wants it to."""
@@ -26,28 +28,40 @@ class Seat(msgspec.Struct, eq=False):
     relay: HandedOver
     waits_for: Any
     get_loop: Callable[[], asyncio.AbstractEventLoop]  # the future's own
+    add_done_callback: Callable[..., object]  # likewise: what wakes the task is the future itself
     _asyncio_future_blocking: bool = True  # it is really waited for, as futures say it
     left: bool = False
-    _wakeup: Callable[[Any], object] | None = None
-    _context: contextvars.Context | None = None
 
-    def add_done_callback(self, wakeup: Callable[[Any], object], *, context: contextvars.Context | None = None) -> None:
-        """Have the task woken by what the work waits for."""
-        self._wakeup, self._context = wakeup, context
-        self.waits_for.add_done_callback(wakeup, context=context)
+    @property
+    def _callbacks(self) -> Any:
+        return self.waits_for._callbacks  # for a seat on this one: the work may itself run a relay
+
+    def remove_done_callback(self, wakeup: Callable[[Any], object]) -> int:
+        """Have it not woken."""
+        return self.waits_for.remove_done_callback(wakeup)
 
     def cancel(self, msg: Any = None) -> bool:
         """Hear that the task is being cancelled."""
         if self.left:
             return False
-        wakeup = self._wakeup
-        if not self.relay.hand_over(self._context):
+        wakeup, context = self._wakeup()
+        if not self.relay.hand_over(context):
             return bool(self.waits_for.cancel(msg))
         self.left = True
         if wakeup is None or not self.waits_for.remove_done_callback(wakeup):
             return False  # it is about to wake, and will find that it is cancelled
-        self.get_loop().call_soon(wakeup, _Cancelled(msg), context=self._context)
+        self.get_loop().call_soon(wakeup, _Cancelled(msg), context=context)
         return True
+
+    def _wakeup(self) -> tuple[Callable[[Any], object] | None, contextvars.Context | None]:
+        """Find what wakes the task among what waits for the future, and in which context."""
+        task = self.relay.host
+        while (outer := getattr(task, "host", None)) is not None:
+            task = outer
+        for callback, context in self._callbacks or ():
+            if getattr(callback, "__self__", None) is task:
+                return callback, context
+        return None, None
 
 
 class _Cancelled:
