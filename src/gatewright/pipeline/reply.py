@@ -45,7 +45,8 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
     _fold: Fold[C, V] | None
     is_whole: bool = False
     """Whether the value was there from the start."""
-    _value: Any = None
+    given: Any = None
+    """The value, where it was there from the start."""
     _chunks_of: Callable[[V], Iterable[C]] | None = None
     _buffer: deque[C] = _NOTHING
     _on_settled: list[Settled] | None = None
@@ -116,7 +117,7 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
         if self.is_whole:
             if self.outcome is None and (task := self._finish("completed")) is not None:
                 await asyncio.shield(task)
-            return self._value
+            return self.given
         while await self.batch():
             pass
         assert self.outcome is not None
@@ -183,7 +184,7 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
 
     def partial(self) -> V:
         """Give the value as far as it has been read."""
-        return self._fold.value() if self._fold is not None else self._value
+        return self._fold.value() if self._fold is not None else self.given
 
     async def _fill(self) -> bool:
         """Read the next batch into the buffer; False at the end."""
@@ -269,7 +270,7 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
 
     async def _fill_from_value(self) -> bool:
         if self._chunks_of is not None:
-            self._buffer = deque(self._chunks_of(self._value))
+            self._buffer = deque(self._chunks_of(self.given))
             self._chunks_of = None
             if self._buffer:
                 return True
@@ -287,7 +288,7 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
             return None
         self._reader = None
         self._buffer.clear()
-        value = self._value if self._fold is None else self._fold.value()
+        value = self.given if self._fold is None else self._fold.value()
         self.outcome = outcome = Outcome(state, value, error)
         callbacks, self._on_settled = self._on_settled, None
         return None if callbacks is None else call_settled(callbacks, outcome)

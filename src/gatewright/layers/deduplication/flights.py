@@ -79,7 +79,9 @@ class Flights:
             self._by_key[landed.key] = landed
             self._landed.append(landed)
             self.weight += landed.weight
-            self._make_room(now)
+            oldest = self._landed[0]
+            if oldest.until <= now or len(self._landed) > self._max_landed or self.weight > self._max_weight:
+                self._make_room(now)
         else:
             self.forget(flight)
         return landed

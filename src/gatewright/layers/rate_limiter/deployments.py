@@ -81,7 +81,7 @@ class DeploymentLimitLayer:
         if reply.limits is not None:
             limiter.correct(self._id, reply.limits)
         if reply.is_whole:
-            meter.charge(permit, call, reply.partial())  # there is nothing to come
+            meter.charge(permit, call, reply.given)  # there is nothing to come
         else:
             reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
         return reply

@@ -46,7 +46,7 @@ class RateLimitLayer:
             meter.settle_failed(permit, call, error)
             raise
         if reply.is_whole:
-            meter.charge(permit, call, reply.partial())  # there is nothing to come
+            meter.charge(permit, call, reply.given)  # there is nothing to come
         else:
             reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
         return reply
