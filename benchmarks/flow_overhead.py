@@ -1,6 +1,8 @@
-"""What limits, breakers, merging and batching add to a call that nothing holds up, on the direct lane.
+"""What limits, breakers, merging and batching add to a call that nothing holds up.
 
-Both gateways live in this process, so that the difference of two small numbers is not one of two processes.
+Twice: with a provider in this process that waits once and answers, so that little else is measured, and on the direct
+lane, where each call comes back from the network to cold caches. Both gateways live in this process, so that the
+difference of two small numbers is not one of two processes.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.contestants import KEY, PARAMS, PROMPT
+from benchmarks.records_path import AtOnce
 from benchmarks.report import Row, microseconds
 from benchmarks.upstream import MODEL, upstream
 
@@ -42,24 +45,31 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def run(quick: bool) -> Iterator[Row]:
     """Compare in many short rounds at 1 and at 50 at once; the figure is the median of the rounds' differences."""
     count, rounds = (200, 4) if quick else (1000, 31)
+    both: list[tuple[dict[str, Any], dict[str, Any]]] = [({}, {}), (EVERYTHING, DEPLOYMENT)]
+    yield _row("everything on, in this process", asyncio.run(_race(None, both, count, rounds, 1)))
     with upstream() as url:
         for at_once in (1, 50):
-            off, on = asyncio.run(_race(url, [({}, {}), (EVERYTHING, DEPLOYMENT)], count, rounds, at_once))
-            more = [a - b for a, b in zip(on, off, strict=True)]
-            median = statistics.median(more)
-            yield Row(
-                f"everything on, {at_once} at once", microseconds(on), f"off {microseconds(off)}",
-                f"+{median:,.1f} µs ({min(more):,.0f} to {max(more):,.0f})", f"<= +{LIMIT:g} µs", median <= LIMIT,
-                {"on_us": on, "off_us": off, "more_us": more},
-            )  # fmt: skip
+            what = f"everything on, over HTTP, {at_once} at once"
+            yield _row(what, asyncio.run(_race(url, both, count, rounds, at_once)))
         off, *each = asyncio.run(_race(url, [({}, {}), *PARTS.values()], count, max(3, rounds // 3), 1))
         for name, on in zip(PARTS, each, strict=True):
             more = [a - b for a, b in zip(on, off, strict=True)]
             yield Row(f"  {name} alone", microseconds(on), "", f"+{statistics.median(more):,.1f} µs")
 
 
+def _row(what: str, found: list[list[float]]) -> Row:
+    off, on = found
+    more = [a - b for a, b in zip(on, off, strict=True)]
+    median = statistics.median(more)
+    return Row(
+        what, microseconds(on), f"off {microseconds(off)}",
+        f"+{median:,.1f} µs ({min(more):,.0f} to {max(more):,.0f})", f"<= +{LIMIT:g} µs", median <= LIMIT,
+        {"on_us": on, "off_us": off, "more_us": more},
+    )  # fmt: skip
+
+
 async def _race(
-    url: str, settings: list[tuple[dict[str, Any], dict[str, Any]]], count: int, rounds: int, at_once: int
+    url: str | None, settings: list[tuple[dict[str, Any], dict[str, Any]]], count: int, rounds: int, at_once: int
 ) -> list[list[float]]:
     gateways = [_gateway(url, *one) for one in settings]
     numbers = itertools.count()
@@ -74,9 +84,13 @@ async def _race(
     return results
 
 
-def _gateway(url: str, settings: dict[str, Any], deployment: dict[str, Any]) -> Any:
-    from gatewright import create_gateway
+def _gateway(url: str | None, settings: dict[str, Any], deployment: dict[str, Any]) -> Any:
+    from gatewright import GatewayConfig, LiteLLMGateway, create_gateway
 
+    if url is None:
+        own: Any = [{"model_name": NAME, "litellm_params": {"model": f"own/{MODEL}", **deployment}}]
+        config = GatewayConfig(model_list=own, **{**OFF, **settings})
+        return LiteLLMGateway(config, providers={"own": lambda _: Waiting()})
     params = {"model": f"openai/{MODEL}", "api_base": url, "api_key": KEY, **deployment}
     return create_gateway(model_list=[{"model_name": NAME, "litellm_params": params}], **{**OFF, **settings})
 
@@ -92,3 +106,14 @@ async def _round(gateway: Any, numbers: Iterator[int], count: int, at_once: int)
     began = time.process_time()
     await asyncio.gather(*(work() for _ in range(at_once)))
     return (time.process_time() - began) / count * 1e6
+
+
+class Waiting(AtOnce):
+    """Answers when the event loop has turned once, as every real provider does at least."""
+
+    async def __call__(self, call: Any, /) -> Any:
+        loop = asyncio.get_running_loop()
+        turned: asyncio.Future[None] = loop.create_future()
+        loop.call_soon(turned.set_result, None)
+        await turned
+        return await super().__call__(call)

@@ -82,10 +82,10 @@ def _gateway(**settings: Any) -> Any:
 
     models = [{"model_name": "m", "litellm_params": {"model": "own/m"}}]
     config = GatewayConfig(model_list=models, default_model="m", **settings)  # type: ignore[arg-type]
-    return LiteLLMGateway(config, providers={"own": lambda _: _AtOnce()})
+    return LiteLLMGateway(config, providers={"own": lambda _: AtOnce()})
 
 
-class _AtOnce:
+class AtOnce:
     """Answers the same at once."""
 
     def __init__(self) -> None:
