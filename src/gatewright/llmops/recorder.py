@@ -218,17 +218,8 @@ class Recorder:
         )
         if outcome.error is not None:
             record.error = type(outcome.error).__name__
-        if account.eventful:
-            record.retries, record.fallbacks, record.guards = account.retries, account.fallbacks, account.guards
-            record.queued = int(account.queued * MILLION)
-        if len(attempts) > 1:  # the only one of a call is what the operation says of itself
-            ended = call.started_at + seconds
-            record.attempts = tuple([made.record(call.started_at, ended) for made in attempts])
-        # Who shared an answer whose first asker went away made its attempts, or pays for it, and did not share it.
-        elif account.cache is not None and answer is not None and not cost and not attempts:
-            record.cache, record.cost = account.cache, 0
-            saved = answer.saved_usd if account.cache == "shared" else account.saved
-            record.saved = round((saved or 0.0) * PICODOLLARS)
+        if account.eventful or account.cache is not None or len(attempts) > 1:
+            _put_down(record, account, call.started_at, seconds, answer)
         return record
 
     def _append_late(self, made: AttemptMade) -> None:
@@ -237,3 +228,19 @@ class Recorder:
         self._append(
             encode_record(LateAttempt(operation, FIRST_LATE + self._late, made.record(made.began, made.ended)))
         )
+
+
+def _put_down(
+    record: OperationRecord, account: Account, began: float, seconds: float, answer: Answer | Embeddings | None
+) -> None:
+    """Put down what is not so with most calls: retries, waiting, verdicts, several attempts, a kept answer."""
+    if account.eventful:
+        record.retries, record.fallbacks, record.guards = account.retries, account.fallbacks, account.guards
+        record.queued = int(account.queued * MILLION)
+    if len(account.attempts) > 1:  # the only one of a call is what the operation says of itself
+        record.attempts = tuple([made.record(began, began + seconds) for made in account.attempts])
+    # Who shared an answer whose first asker went away made its attempts, or pays for it, and did not share it.
+    elif account.cache is not None and answer is not None and not record.cost and not account.attempts:
+        record.cache, record.cost = account.cache, 0
+        saved = answer.saved_usd if account.cache == "shared" else account.saved
+        record.saved = round((saved or 0.0) * PICODOLLARS)
