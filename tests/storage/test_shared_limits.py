@@ -218,9 +218,32 @@ async def test_permits_of_a_process_that_died_lapse(process, monkeypatch):
     dying, other = (process({"max_concurrent": 1}) for _ in range(2))
     await dying.charge()
     assert await other.reserve() == (other.limits[0], math.inf)
-    dying.ledger.abandon()
+    dying.ledger.abandon(forked=True)  # nothing is heard of it any more
     await asyncio.sleep(0.3)
     await other.charge()
+
+
+async def test_what_was_under_way_on_a_loop_that_ended_is_given_back_with_the_next_question(process):
+    one, other = (process({"max_concurrent": 1, "tokens_per_minute": SLOW, "burst_tokens": 10}) for _ in range(2))
+    (await one.charge(4)).settle(1, MONOTONIC.now())
+    await one.charge(4)
+    one.ledger.abandon()  # as its limiter does, which voids the permits too
+    one.limits[0].in_flight = 0
+    await one.charge(5)
+    assert one.limits[0].tokens.level == pytest.approx(10 - 1 - 4 - 5, abs=0.1)
+    assert await other.reserve() == (other.limits[0], math.inf)
+
+
+async def test_a_forked_child_gives_back_nothing_of_its_parents_and_is_told_apart_from_it(process):
+    one, other = (process({"max_concurrent": 2, "tokens_per_minute": SLOW, "burst_tokens": 10}) for _ in range(2))
+    (await one.charge(4)).settle(1, MONOTONIC.now())
+    held = await one.charge(4)
+    parents = held.name[:8]
+    one.ledger.abandon(forked=True)
+    one.limits[0].in_flight = 0
+    assert (await one.charge(1)).name[:8] != parents
+    # The parent's permit is still taken, and two are all that there are.
+    assert await other.reserve(1) == (other.limits[0], math.inf)
 
 
 async def test_permits_are_renewed_and_remembered_after_a_flush(process, monkeypatch, redis_server):

@@ -123,10 +123,11 @@ class Amendments:
         while (self._by_scope or self._released) and not self._store.is_degraded:
             self._send_some()
 
-    def abandon(self) -> None:
-        """Forget everything."""
-        self._by_scope.clear()
-        self._released.clear()
+    def abandon(self, *, forked: bool = False) -> None:
+        """Send nothing from a loop that has ended; in a forked child forget what is the parent's to send."""
+        if forked:
+            self._by_scope.clear()
+            self._released.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -44,12 +44,13 @@ class Leases:
             names = [b"".join(permits) for permits in sets.values()]
             self._store.run(RENEW, list(sets), [b"%f" % LEASE, *names], _ignored)
 
-    def abandon(self) -> None:
-        """Forget them; they lapse."""
-        self._held.clear()
+    def abandon(self) -> dict[bytes, Sequence[bytes]]:
+        """Forget them, and give them: they lapse unless they are released."""
+        held, self._held = self._held, {}
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        return held
 
     def _ring(self) -> None:
         self._timer = None

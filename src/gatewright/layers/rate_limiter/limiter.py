@@ -204,6 +204,8 @@ class RateLimiter:
         # First those who wait: what some were charged already is theirs to take back.
         self._room.abandon(None if forked else _cut_off)
         self.era = object()
+        if self._shared is not None:
+            self._shared.abandon(forked=forked)
         for limit in self._registry.in_use():
             limit.in_flight = 0
 

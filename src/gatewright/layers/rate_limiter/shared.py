@@ -157,11 +157,18 @@ class SharedLedger:
         self._amendments.send()
         self._leases.abandon()
 
-    def abandon(self) -> None:
-        """Forget what is under way: its loop does not run any more, or is the parent process's."""
-        self._process = os.urandom(8)
-        self._amendments.abandon()
-        self._leases.abandon()
+    def abandon(self, *, forked: bool = False) -> None:
+        """Hear that the loop does not run any more: permits of calls at once are given back with the next question.
+
+        In a forked child they, and what is to be told to Redis, are the parent's: it has a name of its own from now on.
+        """
+        self._amendments.abandon(forked=forked)
+        held = self._leases.abandon()
+        if forked:
+            self._process = os.urandom(8)
+        else:
+            for permit, keys in held.items():
+                self._amendments.release(permit, keys)
 
     def _locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
         now = self._now()
