@@ -23,7 +23,9 @@ def new_id() -> str:
     global _second, _beginning
     now = int(time())
     if now != _second:
-        _second, _beginning = now, f"req_{now:08x}"
+        # In this order: another thread that finds the second finds its beginning, too.
+        _beginning = f"req_{now:08x}"
+        _second = now
     while True:
         try:
             return _beginning + _random_digits.pop()
