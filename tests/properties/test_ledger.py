@@ -59,8 +59,8 @@ class Account:
     def agrees_with(self, limit: Limit, now: float) -> bool:
         return (
             limit.in_flight == self.in_flight
-            and (limit.requests is None or math.isclose(limit.requests.refill(now), self.requests, abs_tol=1e-4))
-            and (limit.tokens is None or math.isclose(limit.tokens.refill(now), self.tokens, abs_tol=1e-4))
+            and (limit.requests is None or math.isclose(limit.requests.level(now), self.requests, abs_tol=1e-4))
+            and (limit.tokens is None or math.isclose(limit.tokens.level(now), self.tokens, abs_tol=1e-4))
         )
 
 

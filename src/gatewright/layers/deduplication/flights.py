@@ -16,11 +16,11 @@ __all__ = ["Flights"]
 class Flights:
     """Finds the flight that a request can join, or the answer with which one landed.
 
-    An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in all, are kept for
+    `by_key` has both. An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in all, are kept for
     that. A flight that failed is forgotten at once: the next request starts anew.
     """
 
-    __slots__ = ("_by_key", "_landed", "_max_landed", "_max_weight", "_now", "weight", "window")
+    __slots__ = ("_landed", "_max_landed", "_max_weight", "_now", "by_key", "weight", "window")
 
     def __init__(
         self,
@@ -35,18 +35,18 @@ class Flights:
         self._now = now
         self._max_landed = max_landed
         self._max_weight = max_weight
-        self._by_key: dict[Hashable, Flight | Landed] = {}
+        self.by_key: dict[Hashable, Flight | Landed] = {}
         self._landed: deque[Landed] = deque()
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self.by_key)
 
     def __iter__(self) -> Iterator[Flight | Landed]:
-        return iter(self._by_key.values())
+        return iter(self.by_key.values())
 
     def find(self, key: Hashable) -> Flight | Landed | None:
         """Give what a request can share; where that is nothing, it has to `start` a flight."""
-        found = self._by_key.get(key)
+        found = self.by_key.get(key)
         if found is None:
             return None
         if type(found) is Landed:
@@ -56,31 +56,26 @@ class Flights:
 
     def start(self, flight: Flight) -> None:
         """Have a flight found."""
-        self._by_key[flight.key] = flight
+        self.by_key[flight.key] = flight
 
     def forget(self, flight: Flight) -> None:
         """Have a flight found no more."""
-        if self._by_key.get(flight.key) is flight:
-            del self._by_key[flight.key]
+        if self.by_key.get(flight.key) is flight:
+            del self.by_key[flight.key]
 
     def land(self, flight: Flight, answer: Any, chunks: Sequence[Any] | None = None, *, keep: bool = True) -> Landed:
         """Take the answer with which a flight lands, and keep it for the window, unless it is not all there."""
         now = self._now()
-        landed = Landed(
-            now + self.window,
-            flight.key,
-            flight.call.id,
-            answer,
-            tuple(answer.vectors if type(answer) is Embeddings else answer.choices),
-            chunks,
-            weight_of(answer, chunks),
-        )
-        if keep and self.window > 0.0 and self._by_key.get(landed.key) is flight:
-            self._by_key[landed.key] = landed
-            self._landed.append(landed)
-            self.weight += landed.weight
-            oldest = self._landed[0]
-            if oldest.until <= now or len(self._landed) > self._max_landed or self.weight > self._max_weight:
+        key = flight.key
+        parts = tuple(answer.vectors if type(answer) is Embeddings else answer.choices)
+        weight = weight_of(answer, chunks)
+        landed = Landed(now + self.window, key, flight.call.id, answer, parts, chunks, weight)
+        if keep and self.window > 0.0 and self.by_key.get(key) is flight:
+            self.by_key[key] = landed
+            kept = self._landed
+            kept.append(landed)
+            self.weight = weight = self.weight + weight
+            if kept[0].until <= now or weight > self._max_weight or len(kept) > self._max_landed:
                 self._make_room(now)
         else:
             self.forget(flight)
@@ -92,8 +87,8 @@ class Flights:
         while kept and (kept[0].until <= now or len(kept) > self._max_landed or self.weight > self._max_weight):
             oldest = kept.popleft()
             self.weight -= oldest.weight
-            if self._by_key.get(oldest.key) is oldest:
-                del self._by_key[oldest.key]
+            if self.by_key.get(oldest.key) is oldest:
+                del self.by_key[oldest.key]
 
     def expire(self) -> None:
         """Let go of what landed before the window."""

@@ -55,12 +55,13 @@ class Landed(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 def weight_of(answer: Answer | Embeddings, chunks: Sequence[Chunk] | None) -> int:
     """Give roughly how many bytes an answer takes as long as it is kept."""
-    if type(answer) is Embeddings:
-        return _ANSWER + _NUMBER * sum(map(len, answer.vectors))
-    assert type(answer) is Answer
-    raw = answer.raw
-    if type(raw) is bytes:
-        weight = _ANSWER + 2 * len(raw)  # the texts are in it, too
-    else:
-        weight = _ANSWER + sum(2 * len(choice.text) for choice in answer.choices)
-    return weight if chunks is None else weight + _CHUNK * len(chunks)
+    weight = _ANSWER if chunks is None else _ANSWER + _CHUNK * len(chunks)
+    if type(answer) is Answer:
+        raw = answer.raw
+        if type(raw) is bytes:
+            return weight + 2 * len(raw)  # the texts are in it, too
+        for choice in answer.choices:
+            weight += 2 * len(choice.text)
+        return weight
+    assert type(answer) is Embeddings
+    return weight + _NUMBER * sum(map(len, answer.vectors))

@@ -51,7 +51,8 @@ class DeduplicationLayer:
         key = self.key_of(call)
         if key is None:
             return proceed(call)
-        found = self._flights.find(key)
+        flights = self._flights
+        found = flights.find(key) if key in flights.by_key else None
         if found is not None:
             return self._share(key, found, found.join() if isinstance(found, Flight) else None, call, proceed)
         return self._lead(key, call, proceed)
@@ -63,8 +64,9 @@ class DeduplicationLayer:
             stream.work = stream.fly(proceed)
             self._flights.start(stream)
             return stream.reply(member)
-        flight = WholeFlight(work=proceed(call), key=key, call=call, flights=self._flights, leader=member)
-        self._flights.start(flight)
+        flights = self._flights
+        flight = WholeFlight(work=proceed(call), key=key, call=call, flights=flights, leader=member)
+        flights.by_key[key] = flight
         running: Any = flight.run()
         return running
 

@@ -7,7 +7,9 @@ import contextlib
 import contextvars
 import sys
 import types
+from asyncio import get_running_loop
 from collections.abc import Coroutine, Generator
+from types import CoroutineType
 from typing import Any
 
 import msgspec
@@ -51,9 +53,8 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     """
 
     work: Any = None  # a coroutine
-    is_running: bool = False
     task: asyncio.Task[None] | None = None
-    host: Any = None  # the task that runs it, or the relay whose work does
+    host: Any = None  # the task that runs it, or the relay whose work does; None before it begins, and at a pause
     _failure: BaseException | None = None  # to be thrown where the work stands still
     # The future at which the work stands; None where it runs, or only gave way to others.
     _fut_waiter: Any = None
@@ -77,6 +78,11 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
         """Hear that the work failed."""
 
     @property
+    def is_running(self) -> bool:
+        """Whether somebody runs it, and it is not at a pause."""
+        return self.host is not None
+
+    @property
     def is_handed_over(self) -> bool:
         """Whether the one who ran it has gone, and it goes on by itself."""
         return self.task is not None
@@ -84,42 +90,42 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     @types.coroutine
     def run(self) -> Generator[Any, None, Any]:
         """Do the work in the current task."""
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
+        stands = self.host is not None  # it was handed over where it stood
         self.host = host = _current_task(loop)
         me: Any = self
-        work = self.work
-        stands, self.is_running = self.is_running, True  # it was handed over where it stood
-        error = self._failure
+        work: Any = self.work
+        error: BaseException | None = self._failure
+        seat: Seat | None = None
         if error is not None:  # a struct's fields are cheap to read, not to set
             self._failure = None
-        seat: Seat | None = None
         while True:
             if not stands:
                 _make_current(loop, me)
                 try:
                     waits_for: Any = work.send(None) if error is None else work.throw(error)
-                except BaseException as end:
-                    if type(end) is not StopIteration:
-                        self._ended = True
-                        self.ended(end)
-                        raise
+                except StopIteration as end:
                     came = self.came(end.value)
-                    if came.__class__ is not types.CoroutineType:
+                    if came.__class__ is not CoroutineType:
                         self._ended = True
                         return came
-                    self.work, error = came, None
-                    work = self.work
+                    self.work = work = came
+                    error = None
                     continue
+                except BaseException as failure:
+                    self._ended = True
+                    self.ended(failure)
+                    raise
                 finally:
                     _make_current(loop, host)
                 if waits_for is _PAUSE:
-                    self.is_running = False
+                    self.host = None
                     return None
+                self._fut_waiter = waits_for
                 if waits_for is not None:
                     waits_for._asyncio_future_blocking = False
-                self._fut_waiter = waits_for
-                if self._must_cancel and waits_for is not None and waits_for.cancel():
-                    self._must_cancel = False  # it was cancelled while it ran
+                    if self._must_cancel and waits_for.cancel():
+                        self._must_cancel = False  # it was cancelled while it ran
             stands, error = False, None
             try:
                 waits_for = self._fut_waiter
@@ -161,7 +167,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
             # Not the task, which may not have begun: what it runs would be left standing.
             self.cancel()
             await asyncio.wait((task,))
-        elif not (self.is_running or self._ended):
+        elif self.host is None and not self._ended:
             self._failure = asyncio.CancelledError()
             with contextlib.suppress(asyncio.CancelledError, Exception):  # it is told of in the work
                 await self.run()

@@ -73,7 +73,7 @@ class Asking:
 
         def answered(got: Permit | Refusal) -> None:
             waiter.asking = False
-            if not self._waits(waiter) or waiter.limits != limits:
+            if not self._waits(waiter) or waiter.limits is not limits:
                 if isinstance(got, Permit):
                     got.undo(self._now())
             elif isinstance(got, Permit):

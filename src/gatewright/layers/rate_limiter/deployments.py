@@ -66,7 +66,7 @@ class DeploymentLimitLayer:
         limiter, limits = self._limiter, self._limits
         if not limits.is_current:
             limits = self._limits = limiter.limit_of(self._id)
-        if not limits:
+        if not limits.all:
             return await proceed(call)
         meter = limiter.meter
         tokens = meter.expected(call)

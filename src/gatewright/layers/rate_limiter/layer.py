@@ -35,7 +35,7 @@ class RateLimitLayer:
         now = limiter.now()
         model = self._names.get(asked) or self._name(asked)
         limits = limiter.limits_of(caller.tenant_id, model, caller.key_id, now)
-        if not limits:
+        if not limits.all:
             return await proceed(call)
         meter = limiter.meter
         tokens = meter.expected(call)

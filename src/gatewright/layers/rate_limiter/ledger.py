@@ -21,45 +21,46 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float, giver: Giver
     """
     if type(limits) is not LimitSet or not limits.is_current:
         limits = LimitSet(limits)
-    tokens = float(tokens)  # as the levels are: the interpreter is slow with numbers of two kinds
-    for limit in limits:
-        if limit.in_flight >= limit.most or limit.paused_until > now:
-            return _wait(limits, tokens, now)
+    for limit in limits.all:
+        if limit.in_flight >= limit.most:
+            return _reserve_with_care(limits, tokens, now, giver)
     # Nearly always there is room: each bucket is charged in its turn, and what was charged is put back if one is short.
-    # `Bucket.refill` is written out: this is done several times for every call.
-    short: Bucket | None = None
+    # `Bucket.take` is written out: this is done several times for every call.
     for bucket in limits.requests:
-        level = bucket.level + (now - bucket.at) * bucket.rate
-        if level > bucket.burst:
-            level = bucket.burst
-        bucket.at = now
-        if level < 1.0:
-            bucket.level = level
-            short = bucket
-            break
-        bucket.level = level - 1.0
-    else:
-        for bucket in limits.tokens:
-            level = bucket.level + (now - bucket.at) * bucket.rate
-            if level > bucket.burst:
-                level = bucket.burst
-            bucket.at = now
-            if level < tokens:
-                bucket.level = level
-                short = bucket
-                break
-            bucket.level = level - tokens
+        full_at = bucket.full_at
+        if full_at < now:
+            bucket.full_at = now + bucket.each
+        else:
+            full_at += bucket.each
+            if full_at > now + bucket.depth:
+                return _reserve_with_care(limits, tokens, now, giver, short=bucket)
+            bucket.full_at = full_at
+    for bucket in limits.tokens:
+        full_at = bucket.full_at
+        full_at = (full_at if full_at > now else now) + tokens * bucket.each
+        if full_at > now + bucket.depth:
+            return _reserve_with_care(limits, tokens, now, giver, short=bucket)
+        bucket.full_at = full_at
+    for limit in limits.all:
+        limit.in_flight += 1
+    return Permit(limits, tokens, now, giver, giver.era)
+
+
+def _reserve_with_care(
+    limits: LimitSet, tokens: float, now: float, giver: Giver, *, short: Bucket | None = None
+) -> Permit | float:
+    """Do it where there may be no room; the buckets before `short` have been charged already."""
     if short is not None:
         _put_back(limits, tokens, short)
-        wait = _wait(limits, tokens, now)
-        if wait > 0.0:
-            return wait
-        # There is room all the same: by rounding, or for what is above a full bucket's burst.
-        for bucket in limits.requests:
-            bucket.level -= 1.0
-        for bucket in limits.tokens:
-            bucket.level -= tokens
-    for limit in limits:
+    blocked = blocked_by(limits, tokens, now)
+    if blocked is not None:
+        return blocked[1]
+    # There is room all the same: a pause is over, it was rounding, or it is for what is above a full bucket's burst.
+    for bucket in limits.requests:
+        bucket.give_back(-1.0, now)
+    for bucket in limits.tokens:
+        bucket.give_back(-tokens, now)
+    for limit in limits.all:
         limit.in_flight += 1
     return Permit(limits, tokens, now, giver, giver.era)
 
@@ -70,12 +71,7 @@ def _put_back(limits: LimitSet, tokens: float, short: Bucket) -> None:
         for bucket in buckets:
             if bucket is short:
                 return
-            bucket.level += amount
-
-
-def _wait(limits: Sequence[Limit], tokens: float, now: float) -> float:
-    blocked = blocked_by(limits, tokens, now)
-    return 0.0 if blocked is None else blocked[1]
+            bucket.full_at -= amount * bucket.each
 
 
 def blocked_by(limits: Sequence[Limit], tokens: float, now: float) -> tuple[Limit, float] | None:

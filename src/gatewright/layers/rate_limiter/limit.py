@@ -8,7 +8,7 @@ import sys
 from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 
-__all__ = ["SMOOTHING", "UNLIMITED", "Limit"]
+__all__ = ["UNLIMITED", "Limit"]
 
 UNLIMITED = sys.maxsize
 """As many as there can be: a whole number, because the interpreter compares it fast with another."""
@@ -21,12 +21,15 @@ class Limit:
     """The buckets and permits of one scope, such as `"tenant:acme"`.
 
     `shared` says whether several tenants use it, which decides who may be held up by whoever waits for it.
-    `most` is how many calls may be under way, `UNLIMITED` where nothing limits that, `held_for` the seconds that one
-    usually is. `pinned` counts the queues that refer to it: while there are any, it must not be forgotten. Nothing
-    passes before `paused_until`, whatever the limit is made of.
+    `most` is how many calls may be under way now: none while it is paused, `UNLIMITED` where nothing limits that.
+    `held_for` is the seconds that one usually is; they are taken in when one ends beside `busy` others or more, because
+    only then somebody may have to wait for that. `pinned` counts the queues that refer to it: while there are any, it
+    must not be forgotten. Nothing passes before `paused_until`, whatever the limit is made of.
     """
 
     __slots__ = (
+        "_most",
+        "busy",
         "config",
         "held_for",
         "in_flight",
@@ -65,17 +68,21 @@ class Limit:
     def change(self, config: RateLimitConfig, now: float) -> None:
         """Apply another configuration from `now` on, also to those who wait."""
         self.config = config
-        self.most = UNLIMITED if config.max_concurrent is None else config.max_concurrent
+        self._most = UNLIMITED if config.max_concurrent is None else config.max_concurrent
+        self.most = 0 if self.paused_until > now else self._most
+        self._learn_when_busy()
         self.requests = _changed(self.requests, config.requests_per_minute, config.request_burst, now)
         self.tokens = _changed(self.tokens, config.tokens_per_minute, config.token_burst, now)
 
     def time_until(self, tokens: float, now: float) -> float:
         """Give the seconds until a call of `tokens` can go; infinity where another call has to end first."""
         wait = 0.0
-        if self.in_flight >= self.most:
+        if self.in_flight >= self._most:
             return math.inf
         if self.paused_until > now:
             wait = max(SHORTEST_WAIT, self.paused_until - now)
+        else:
+            self.most = self._most  # whoever finds it closed asks here
         if self.requests is not None:
             wait = max(wait, self.requests.time_until(1.0, now))
         if self.tokens is not None:
@@ -85,9 +92,18 @@ class Limit:
     def ended(self, held_for: float) -> None:
         """Take note that a call ended that was under way for so long."""
         self.in_flight -= 1
-        if self.most is not UNLIMITED:
-            usual = self.held_for or held_for
-            self.held_for = usual + (held_for - usual) * SMOOTHING
+        if self.in_flight >= self.busy:
+            self.was_held(held_for)
+
+    def was_held(self, seconds: float) -> None:
+        """Take in for how long a call was under way."""
+        usual = self.held_for or seconds
+        self.held_for = usual + (seconds - usual) * SMOOTHING
+        self._learn_when_busy()
+
+    def _learn_when_busy(self) -> None:
+        # One that ends when half of the places are taken; and the first of all, to have something to begin with.
+        self.busy = self._most // 2 if self.held_for or self._most is UNLIMITED else 0
 
     def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
         """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told.
@@ -107,6 +123,8 @@ class Limit:
     def pause_until(self, time: float, now: float) -> None:
         """Obey a provider's `Retry-After`: nothing until `time`, then one request and on from there by the rate."""
         self.paused_until = max(self.paused_until, time)
+        if self.paused_until > now:
+            self.most = 0
         if self.requests is not None:
             self.requests.correct(1.0, now)
             self.requests.pause_until(time, now)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 from gatewright.layers.rate_limiter.bucket import Bucket
 from gatewright.layers.rate_limiter.limit import Limit
@@ -10,17 +11,29 @@ from gatewright.layers.rate_limiter.limit import Limit
 __all__ = ["LimitSet"]
 
 
-class LimitSet(tuple[Limit, ...]):
-    """Limits, and their buckets side by side; `is_current` until one of them changes or is forgotten."""
+class LimitSet(Sequence[Limit]):
+    """Limits, and their buckets side by side; `is_current` until one of them changes or is forgotten.
 
-    requests: tuple[Bucket, ...]
-    tokens: tuple[Bucket, ...]
-    is_current: bool
+    `all` are the limits themselves, for whoever has no time to ask for them one by one.
+    """
 
-    def __new__(cls, limits: Iterable[Limit]) -> LimitSet:
-        """Take their buckets as they are now."""
-        made = super().__new__(cls, limits)
-        made.requests = tuple([limit.requests for limit in made if limit.requests is not None])
-        made.tokens = tuple([limit.tokens for limit in made if limit.tokens is not None])
-        made.is_current = True
-        return made
+    __slots__ = ("all", "is_current", "requests", "tokens")
+
+    def __init__(self, limits: Iterable[Limit]) -> None:
+        self.all: tuple[Limit, ...] = tuple(limits)
+        self.requests: tuple[Bucket, ...] = tuple([one.requests for one in self.all if one.requests is not None])
+        self.tokens: tuple[Bucket, ...] = tuple([one.tokens for one in self.all if one.tokens is not None])
+        self.is_current = True
+
+    @overload
+    def __getitem__(self, index: int) -> Limit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Limit]: ...
+    def __getitem__(self, index: int | slice) -> Limit | Sequence[Limit]:
+        return self.all[index]
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __iter__(self) -> Iterator[Limit]:
+        return iter(self.all)

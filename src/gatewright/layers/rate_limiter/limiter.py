@@ -163,7 +163,7 @@ class RateLimiter:
     def has_room(self, deployment: str, now: float) -> bool:
         """Say whether a call would go through to a deployment at once."""
         limits = self._registry.set_of_deployment(deployment, now)
-        return not limits or (limits[0].time_until(1.0, now) == 0.0 and self._room.is_free(limits))
+        return not limits.all or (limits.all[0].time_until(1.0, now) == 0.0 and self._room.is_free(limits))
 
     @property
     def waiting(self) -> int:

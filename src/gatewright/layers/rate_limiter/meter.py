@@ -37,18 +37,21 @@ MOST_ANSWERS = 128
 class TokenMeter:
     """Estimates, counts, and learns from the difference."""
 
-    __slots__ = ("_learned_from", "_request", "_tokens", "estimator")
+    # A call that need not wait is asked for twice in a row, and its answer charged twice: by its own limits, and by the
+    # deployment's. What was found for the one is kept for the other.
+    __slots__ = ("_charged", "_request", "_tokens", "_used", "_value", "estimator")
 
     def __init__(self, estimator: OutputEstimator) -> None:
         self.estimator = estimator
-        self._learned_from = ""
         self._request: Request | None = None
-        self._tokens = 0
+        self._tokens = 0.0
+        self._charged = ""
+        self._value: Any = None
+        self._used = 0
 
-    def expected(self, call: Call) -> int:
+    def expected(self, call: Call) -> float:
         """Give the tokens to reserve: the prompt, and for each of the `n` answers the expected output."""
         request = call.request
-        # A call that need not wait is asked for twice in a row: by its own limits, and by the deployment's.
         if request is self._request:
             return self._tokens
         tokens = prompt_tokens(request)
@@ -60,8 +63,9 @@ class TokenMeter:
             if "n" in params and isinstance(answers := params["n"], int) and answers > 0:
                 output *= min(answers, MOST_ANSWERS)
             tokens += output
-        self._request, self._tokens = request, tokens
-        return tokens
+        self._request = request
+        self._tokens = reserved = float(tokens)  # the interpreter is slow with numbers of two kinds
+        return reserved
 
     def settle(self, permit: Permit, call: Call, outcome: Outcome[Any]) -> None:
         """Charge what a stream used until its end, whatever that was; only one that completed is learned from."""
@@ -69,6 +73,10 @@ class TokenMeter:
 
     def charge(self, permit: Permit, call: Call, value: Any, learn: bool = True) -> None:
         """Charge what was used, by the usage that came; where none came, by the text."""
+        if value is self._value and call.id == self._charged:
+            permit.settle(self._used)
+            self._value = None
+            return
         self._request = None
         try:
             usage: Usage = value.usage
@@ -83,12 +91,11 @@ class TokenMeter:
             log.exception("settling a reply failed: its tokens cannot be counted")
             return
         permit.settle(used)
-        # The call's limits and the deployment's settle the same answer, one right after the other.
-        if learn and call.id != self._learned_from and isinstance(value, Answer):
-            self._learned_from = call.id
+        if learn and type(value) is Answer:
             answers = len(value.choices)
             each = written if answers < 2 else written // answers
             self.estimator.learn(call.caller.tenant_id, call.request.model, each)
+        self._value, self._used, self._charged = value, used, call.id
 
     def settle_failed(self, permit: Permit, call: Call, error: BaseException) -> None:
         """Charge what was used of a call that has no reply; its request stays charged, unless it was never sent."""

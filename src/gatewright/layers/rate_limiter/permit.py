@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from gatewright.clock import MONOTONIC, Clock
-from gatewright.layers.rate_limiter.limit import SMOOTHING, UNLIMITED, Limit
+from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 
 __all__ = ["Claim", "Giver", "NoGiver", "Permit"]
@@ -91,27 +91,25 @@ class Permit(msgspec.Struct, eq=False, gc=False):
         if self.era is not giver.era:
             return False
         self.era = ENDED
-        if now is None:
-            now = giver.now()
-        held_for = now - self.since
         # `Limit.ended` and `Bucket.give_back`, written out: every call does this, at several limits.
-        for limit in limits:
-            limit.in_flight -= 1
-            if limit.most is not UNLIMITED:
-                usual = limit.held_for or held_for
-                limit.held_for = usual + (held_for - usual) * SMOOTHING
+        for limit in limits.all:
+            limit.in_flight = left = limit.in_flight - 1
+            if left >= limit.busy:
+                limit.was_held((giver.now() if now is None else now) - self.since)
         if used_tokens is not None:
             unused = self.tokens - used_tokens
-            for bucket in limits.tokens:
-                level = bucket.level
-                # What is given back can wait for the refill, in which a bucket gets no fuller than full either way.
-                if unused < 0.0 and now > bucket.at:
-                    level += (now - bucket.at) * bucket.rate
-                    if level > bucket.burst:
-                        level = bucket.burst
-                    bucket.at = now
-                level += unused
-                bucket.level = level if level < bucket.burst else bucket.burst
+            if unused < 0.0:
+                if now is None:
+                    now = giver.now()
+                for bucket in limits.tokens:
+                    if bucket.paused_until > now:
+                        bucket.give_back(unused, now)
+                    else:
+                        full_at = bucket.full_at
+                        bucket.full_at = (full_at if full_at > now else now) - unused * bucket.each
+            else:
+                for bucket in limits.tokens:
+                    bucket.full_at -= unused * bucket.each
         if giver.waiters:
             giver.released(limits)
         return True

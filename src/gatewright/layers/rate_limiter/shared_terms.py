@@ -72,8 +72,8 @@ def belief(limit: Limit, now: float) -> tuple[float, float, float]:
     """Give what this process believes is left: requests, tokens, and the seconds of the pause."""
     requests, tokens, paused = limit.requests, limit.tokens, limit.paused_until - now
     return (
-        math.inf if requests is None else requests.refill(now),
-        math.inf if tokens is None else tokens.refill(now),
+        math.inf if requests is None else requests.level(now),
+        math.inf if tokens is None else tokens.level(now),
         paused if paused > 0.0 else 0.0,
     )
 

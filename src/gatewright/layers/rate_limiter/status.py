@@ -97,4 +97,4 @@ def limit_status(limit: Limit, waiting: int, now: float) -> LimitStatus:
 
 
 def _level(bucket: Bucket | None, now: float) -> float | None:
-    return bucket.refill(now) if bucket is not None else None
+    return bucket.level(now) if bucket is not None else None

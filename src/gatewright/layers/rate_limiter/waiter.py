@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gatewright.errors import DeadlineExceeded, GatewayError, RateLimited
 from gatewright.layers.rate_limiter.fair_queue import Ticket
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
 
@@ -43,7 +44,7 @@ class Waiter:
     def __init__(
         self,
         claim: Claim,
-        limits: tuple[Limit, ...],
+        limits: LimitSet,
         standing: Standing,
         now: float,
         future: asyncio.Future[Permit],

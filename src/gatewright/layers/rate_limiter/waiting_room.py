@@ -16,6 +16,7 @@ from gatewright.layers.rate_limiter.asking import Asking
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.outlook import wait_behind
 from gatewright.layers.rate_limiter.permit import Claim, Giver, Permit
 from gatewright.layers.rate_limiter.registry import Standing
@@ -75,9 +76,7 @@ class WaitingRoom:
         """Give a call's place among its tenant's calls for the same limits."""
         return self._queue.position(waiter.ticket)
 
-    def enter(
-        self, claim: Claim, limits: tuple[Limit, ...], standing: Standing, refusal: Refusal | None = None
-    ) -> Waiter:
+    def enter(self, claim: Claim, limits: LimitSet, standing: Standing, refusal: Refusal | None = None) -> Waiter:
         """Let a call wait, or refuse it at once: where the queue is full, or where it would wait in vain.
 
         `refusal` is what the shared ledger said just now, if it was asked.
@@ -129,7 +128,7 @@ class WaitingRoom:
     def reconsider(
         self,
         concerned: Callable[[Claim], bool],
-        limits_of: Callable[[Claim], tuple[Limit, ...]],
+        limits_of: Callable[[Claim], LimitSet],
         standing_of: Callable[[Claim], Standing],
     ) -> None:
         """Have a changed configuration hold for those who wait; their order of arrival stays."""
@@ -178,8 +177,8 @@ class WaitingRoom:
             ):
                 raise cannot_wait(claim, limit, self._queue.newcomers_wait(limits, claim.tokens, now))
 
-    def _reconsider(self, waiter: Waiter, limits: tuple[Limit, ...], standing: Standing) -> None:
-        if limits != waiter.limits or standing != waiter.standing:
+    def _reconsider(self, waiter: Waiter, limits: LimitSet, standing: Standing) -> None:
+        if limits.all != waiter.limits.all or standing != waiter.standing:
             waiter.limits, waiter.standing = limits, standing
             self._queue.cancel(waiter.ticket)
             try:
@@ -208,7 +207,7 @@ class WaitingRoom:
             waiter.ticket = self._queue.enqueue(
                 waiter,
                 tenant=claim.tenant,
-                gates=waiter.limits,
+                gates=waiter.limits.all,
                 cost=claim.tokens,
                 now=now,
                 weight=standing.weight,
