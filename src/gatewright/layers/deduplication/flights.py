@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
@@ -12,15 +13,18 @@ from gatewright.types.results import Embeddings
 
 __all__ = ["Flights"]
 
+LOOK_AFTER = 0.1
+"""Seconds after which to look again for what landed before the window: one by one would cost every call more."""
+
 
 class Flights:
     """Finds the flight that a request can join, or the answer with which one landed.
 
-    `by_key` has both. An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in all, are kept for
-    that. A flight that failed is forgotten at once: the next request starts anew.
+    `by_key` has both. An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in all,
+    are kept for that. A flight that failed is forgotten at once: the next request starts anew.
     """
 
-    __slots__ = ("_landed", "_max_landed", "_max_weight", "_now", "by_key", "weight", "window")
+    __slots__ = ("_landed", "_look_at", "_max_landed", "_max_weight", "_now", "by_key", "weight", "window")
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class Flights:
         self.window = window
         self.weight = 0  # bytes, roughly, of what is kept
         self._now = now
+        self._look_at = -math.inf
         self._max_landed = max_landed
         self._max_weight = max_weight
         self.by_key: dict[Hashable, Flight | Landed] = {}
@@ -75,20 +80,24 @@ class Flights:
             kept = self._landed
             kept.append(landed)
             self.weight = weight = self.weight + weight
-            if kept[0].until <= now or weight > self._max_weight or len(kept) > self._max_landed:
+            if now >= self._look_at or weight > self._max_weight or len(kept) > self._max_landed:
                 self._make_room(now)
         else:
             self.forget(flight)
         return landed
 
     def _make_room(self, now: float) -> None:
-        """Let go of what landed before the window, and of the oldest beyond the bounds."""
-        kept = self._landed
-        while kept and (kept[0].until <= now or len(kept) > self._max_landed or self.weight > self._max_weight):
+        """Let go of what landed before the window, and of the oldest beyond the bounds: of several at a time."""
+        kept, by_key = self._landed, self.by_key
+        most = self._max_landed
+        if len(kept) > most:
+            most -= most // 32
+        while kept and (kept[0].until <= now or len(kept) > most or self.weight > self._max_weight):
             oldest = kept.popleft()
             self.weight -= oldest.weight
-            if self.by_key.get(oldest.key) is oldest:
-                del self.by_key[oldest.key]
+            if by_key.get(oldest.key) is oldest:
+                del by_key[oldest.key]
+        self._look_at = now + LOOK_AFTER
 
     def expire(self) -> None:
         """Let go of what landed before the window."""

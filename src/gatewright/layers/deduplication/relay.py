@@ -21,14 +21,20 @@ __all__ = ["Relay", "pause"]
 
 _PAUSE = object()
 if sys.version_info < (3, 12):
-    # There the current task is looked up by a function written in Python, and nothing swaps it.
-    from asyncio.tasks import _current_tasks  # pyright: ignore
+    # There the current task is looked up by a function written in Python, and is set in the table itself.
+    from asyncio.tasks import _current_tasks as _table  # pyright: ignore
 
-    _current_task: Any = _current_tasks.get  # pyright: ignore
-    _make_current: Any = _current_tasks.__setitem__  # pyright: ignore
+    _tasks: Any = _table  # pyright: ignore
+    _current_task: Any = _table.get  # pyright: ignore
 else:
-    from asyncio.tasks import _swap_current_task as _make_current  # pyright: ignore
+    from asyncio.tasks import _swap_current_task  # pyright: ignore
 
+    class _Tasks:
+        """The table as it was before: `tasks[loop] = task`, with no frame of Python between."""
+
+        __setitem__: Any = _swap_current_task
+
+    _tasks = _Tasks()
     _current_task = asyncio.current_task
 
 
@@ -93,7 +99,6 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
         loop = get_running_loop()
         stands = self.host is not None  # it was handed over where it stood
         self.host = host = _current_task(loop)
-        me: Any = self
         work: Any = self.work
         error: BaseException | None = self._failure
         seat: Seat | None = None
@@ -101,7 +106,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
             self._failure = None
         while True:
             if not stands:
-                _make_current(loop, me)
+                _tasks[loop] = self
                 try:
                     waits_for: Any = work.send(None) if error is None else work.throw(error)
                 except StopIteration as end:
@@ -117,7 +122,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                     self.ended(failure)
                     raise
                 finally:
-                    _make_current(loop, host)
+                    _tasks[loop] = host
                 if waits_for is _PAUSE:
                     self.host = None
                     return None
