@@ -33,9 +33,9 @@ class Bucket:
         self.paused_until = now
 
     def level(self, now: float) -> float:
-        """Give what it holds, to a millionth; it is negative where something is owed."""
-        missing = self.full_at - self._flowing(now)
-        return round(self.burst - missing * self.rate, 6) if missing > 0.0 else self.burst
+        """Give what it holds; it is negative where something is owed."""
+        missing = self.full_at - (now if now >= self.paused_until else self.paused_until)
+        return self.burst - missing * self.rate if missing > 0.0 else self.burst
 
     def time_until(self, amount: float, now: float) -> float:
         """Give the seconds until `amount` can be taken, if nobody else takes any; 0.0 is now."""
@@ -67,7 +67,8 @@ class Bucket:
 
     def believe(self, level: float, now: float) -> None:
         """Take another's word for the level at `now`: of a bucket of which this is the mirror."""
-        self.full_at = self._flowing(now) + (self.burst - level) * self.each
+        flowing = now if now >= self.paused_until else self.paused_until
+        self.full_at = flowing + (self.burst - level) * self.each
 
     def drain_time(self, amount: float, now: float) -> float:
         """Give the seconds in which `amount`, of any size and in many parts, will have gone through."""

@@ -107,19 +107,22 @@ class SharedLedger:
         if self._store.is_degraded:
             then(self._locally(limits, tokens))
             return
-        amendments, now = self._amendments, self._now()
+        now = self._now()
+        take, known = self._amendments.take, self._terms
         keys: list[bytes] = []
         permit_keys: list[bytes] = []
         ended: list[bytes] = []
         packed = [CHARGE.pack(tokens, LEASE)]
         for limit in limits:
-            terms = self.terms(limit)
+            terms = known.get(limit.scope)
+            if terms is None or terms.config is not limit.config:
+                terms = self.terms(limit)
             keys.append(terms.key)
             packed.append(terms.rates_and_maximum)
-            packed.append(BACK_AND_BELIEF.pack(*amendments.take(limit), *belief(limit, now)))
+            packed.append(BACK_AND_BELIEF.pack(*take(limit), *belief(limit, now)))
             if terms.permits_key is not None:
                 permit_keys.append(terms.permits_key)
-                ended.append(amendments.take_released(terms.permits_key))
+                ended.append(self._amendments.take_released(terms.permits_key))
         permit = self._process + next(self._names).to_bytes(8, "big") if permit_keys else b""
         self._store.run(
             RESERVE,

@@ -97,4 +97,5 @@ def limit_status(limit: Limit, waiting: int, now: float) -> LimitStatus:
 
 
 def _level(bucket: Bucket | None, now: float) -> float | None:
-    return bucket.level(now) if bucket is not None else None
+    """Give what a bucket holds, to a millionth: a clock cannot tell more."""
+    return round(bucket.level(now), 6) if bucket is not None else None
