@@ -17,6 +17,7 @@ from gatewright.gateway.submission import LoopEnded, Submission
 from gatewright.gateway.under_way import Reader
 from gatewright.pipeline.reply import Reply
 from gatewright.pipeline.settling import keep_settling
+from gatewright.pipeline.tracebacks import let_go_of_frames
 from gatewright.types.responses import CacheStatus, GenerateResponse
 from gatewright.types.results import Answer, Chunk, ToolCall
 from gatewright.types.usage import Usage
@@ -167,8 +168,9 @@ class GenerateStream:
                 if not self._begins_anew(item):
                     return self._take(item)
                 await asyncio.to_thread(self._move)
-        except BaseException:
+        except BaseException as error:
             self._break_off()
+            let_go_of_frames(error)
             raise
         finally:
             self._reading.release()
@@ -186,8 +188,9 @@ class GenerateStream:
                 if not self._begins_anew(item):
                     return self._take(item)
                 self._move()
-        except BaseException:
+        except BaseException as error:
             self._break_off()
+            let_go_of_frames(error)
             raise
         finally:
             self._reading.release()

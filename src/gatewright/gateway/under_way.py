@@ -11,6 +11,7 @@ from gatewright.gateway.assembly import Assembly
 from gatewright.gateway.collector import PACE
 from gatewright.gateway.submission import LoopEnded
 from gatewright.pipeline.reply import Outcome, Reply
+from gatewright.pipeline.tracebacks import let_go_of_frames
 
 __all__ = ["Reader", "UnderWay"]
 
@@ -50,6 +51,7 @@ class UnderWay:
 
     def why_left(self, task: asyncio.Task[Any], error: BaseException, call_id: str) -> BaseException:
         """Give the error with which a call ends that ended in `error`: where it was cut off, one that says why."""
+        let_go_of_frames(error)
         why = self._cut.pop(task, None)
         if why is None or not isinstance(error, asyncio.CancelledError):
             return error

@@ -115,7 +115,6 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                         self._ended = True
                         return came
                     self.work = work = came
-                    error = None
                     continue
                 except BaseException as failure:
                     self._ended = True
@@ -123,6 +122,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                     raise
                 finally:
                     _tasks[loop] = host
+                    error = None  # its traceback may come to have this frame
                 if waits_for is _PAUSE:
                     self.host = None
                     return None
@@ -131,7 +131,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                     waits_for._asyncio_future_blocking = False
                     if self._must_cancel and waits_for.cancel():
                         self._must_cancel = False  # it was cancelled while it ran
-            stands, error = False, None
+            stands = False
             try:
                 waits_for = self._fut_waiter
                 if waits_for is None:

@@ -38,7 +38,10 @@ class Gate(Protocol):
 
 
 class Ticket:
-    """One waiting call; `cost` is in estimated tokens, `seq` the order of arrival."""
+    """One waiting call; `cost` is in estimated tokens, `seq` the order of arrival.
+
+    Whoever waits and has its ticket lets go of it at the end: what goes in circles is freed late, and all at once.
+    """
 
     __slots__ = ("call", "cost", "lane", "queued_at", "seq", "waiting")
 
@@ -66,6 +69,11 @@ class Contest:
         self.weight = 0.0
         self.shares: dict[Hashable, Share] = {}
         self.idle: list[tuple[float, int, Share]] = []
+
+    def forget(self) -> None:
+        """Let go of all shares, which refer to this: what goes in circles is freed late, and all at once."""
+        self.shares.clear()
+        self.idle.clear()
 
 
 class Share:

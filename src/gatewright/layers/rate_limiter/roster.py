@@ -49,6 +49,7 @@ class Roster:
         """Forget a lane in which nobody waits any more, and whatever is of no use without it."""
         del self._lanes[lane.key]
         lane.entry = None
+        lane.tickets.clear()
         lane.contend_at({})
         for share in lane.shares.values():
             share.lanes -= 1
@@ -59,6 +60,8 @@ class Roster:
                 del self.lines[line.gate]
                 line.gate.pinned -= 1
                 line.alarm = math.inf
+                for contest in line.contests.values():
+                    contest.forget()
 
     def _open(self, key: Hashable, rank: int, tenant: Hashable, gates: Sequence[Gate]) -> Lane:
         lines = [self._line(gate) for gate in gates]

@@ -256,6 +256,7 @@ class WaitingRoom:
 
     def _let_go(self, waiter: Waiter, now: float) -> None:
         del self._waiters[waiter]
+        waiter.ticket.call = None
         permit = waiter.permit
         assert permit is not None
         if not waiter.future.done():
@@ -282,6 +283,7 @@ class WaitingRoom:
             # It was charged while others were before it in line, and has not gone.
             waiter.permit.undo(self._clock.now())
         self._queue.cancel(waiter.ticket)
+        waiter.ticket.call = None
 
     def _end(self, waiter: Waiter, error: GatewayError) -> None:
         self._remove(waiter)

@@ -21,6 +21,7 @@ from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled, StreamEnded
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Outcome, Reply
+from gatewright.pipeline.tracebacks import let_go_of_frames
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer
 from gatewright.types.usage import Usage
@@ -109,6 +110,7 @@ class Router:
         failure.attempts = plan.attempts
         following = plan.after(failure, self._now())
         self._tell(call, step, following, failure)
+        let_go_of_frames(failure)  # nobody gets it
         return following
 
     def _answered(self, call: Call, step: Step, reply: Reply[Any, Any], began: float) -> None:

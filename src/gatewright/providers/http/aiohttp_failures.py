@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from gatewright.errors import ConnectionFailed, GatewayError, InvalidProviderResponse, ProviderTimeout
+from gatewright.pipeline.tracebacks import let_go_of_frames
 
 __all__ = ["EXPECTED", "failure_of"]
 
@@ -19,7 +20,8 @@ EXPECTED = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, Runti
 
 
 def failure_of(error: Exception, waiting_for: str) -> GatewayError:
-    """Give the error to raise; `waiting_for` says what had not come when the time was up."""
+    """Give the error to raise; `waiting_for` says what had not come when the time was up. The other is done with."""
+    let_go_of_frames(error, EXPECTED)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return ProviderTimeout("the provider could not be reached in time: connecting took too long")
     if isinstance(error, TimeoutError):

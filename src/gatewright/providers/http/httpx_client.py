@@ -17,6 +17,7 @@ from gatewright.errors import (
     MissingExtra,
     ProviderTimeout,
 )
+from gatewright.pipeline.tracebacks import let_go_of_frames
 from gatewright.providers.http.base import Headers, Timeouts, least, whole_body
 from gatewright.providers.http.environment import ssl_context
 
@@ -138,6 +139,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 def _failure(error: Exception, waiting_for: str) -> GatewayError:
     """Translate by type; the library's exceptions hold the request, and so the key: they are no causes here."""
+    let_go_of_frames(error, _EXPECTED)
     if isinstance(error, httpx.ConnectTimeout):
         return ProviderTimeout("the provider could not be reached in time: connecting took too long")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
