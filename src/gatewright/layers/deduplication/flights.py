@@ -20,8 +20,8 @@ LOOK_AFTER = 0.1
 class Flights:
     """Finds the flight that a request can join, or the answer with which one landed.
 
-    `by_key` has both. An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in all,
-    are kept for that. A flight that failed is forgotten at once: the next request starts anew.
+    `by_key` has both. An answer is given again for `window` seconds; at most `max_landed`, of `max_weight` bytes in
+    all, are kept for that. A flight that failed is forgotten at once: the next request starts anew.
     """
 
     __slots__ = ("_landed", "_look_at", "_max_landed", "_max_weight", "_now", "by_key", "weight", "window")
