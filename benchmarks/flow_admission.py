@@ -47,7 +47,7 @@ def _limiter() -> Any:
 def _admit(limiter: Any, count: int) -> None:
     for _ in range(count):
         limits = limiter.limits_of("acme", "m", "k")
-        permit = limiter.try_admit(limits, 300)
+        permit = limiter.try_admit(limits, 300, limiter.now())
         permit.settle(80)
     assert len(limits) == 4
 

@@ -124,7 +124,7 @@ def _visits(tenants: int) -> tuple[int, int]:
 def _visit(limiter: Any, tenant: str, clock: _Clock) -> None:
     clock.time += 1e-4
     limits = limiter.limits_of(tenant, "m", None)
-    limiter.try_admit(limits, 300).settle(80)
+    limiter.try_admit(limits, 300, limiter.now()).settle(80)
     limiter.meter.estimator.learn(tenant, "m", 40)
 
 

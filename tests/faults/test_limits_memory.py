@@ -13,7 +13,7 @@ TENANTS = 20_000
 
 def visit(limiter, number):
     limits = limiter.limits_of(f"tenant-{number}", "m", None)
-    permit = limiter.try_admit(limits, 10)
+    permit = limiter.try_admit(limits, 10, limiter.now())
     assert permit is not None
     permit.settle(10)
 

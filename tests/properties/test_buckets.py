@@ -12,7 +12,7 @@ rates = st.floats(0.01, 1000)
 gaps = st.one_of(st.just(0.0), st.floats(0, 5), st.floats(0, 500))
 shares = st.floats(0, 1)
 steps = st.lists(
-    st.tuples(gaps, st.sampled_from(["take", "take", "take", "give_back", "owe", "correct", "pause"]), shares),
+    st.tuples(gaps, st.sampled_from(["take", "take", "take", "give_back", "owe", "correct", "hold"]), shares),
     max_size=60,
 )
 
@@ -25,12 +25,10 @@ def test_whenever_an_amount_is_taken_the_net_charge_of_every_window_ending_there
     bucket = Bucket(rate, burst, now)
     charges: list[tuple[float, float]] = []
     unused = 0.0
-    paused_until = now
     for gap, what, share in steps:
         now += gap
         amount = share * burst
         if what == "take" and bucket.take(amount, now):
-            assert now >= paused_until
             charges.append((now, amount))
             unused += amount
             window = 0.0
@@ -46,9 +44,8 @@ def test_whenever_an_amount_is_taken_the_net_charge_of_every_window_ending_there
             bucket.give_back(-amount, now)
         elif what == "correct":
             bucket.correct(amount, now)
-        elif what == "pause":
-            paused_until = max(paused_until, now + share * 100)
-            bucket.pause_until(now + share * 100, now)
+        elif what == "hold":
+            bucket.hold(share * 100, now)
         assert bucket.level(now) <= burst
 
 
@@ -72,13 +69,11 @@ def test_requests_taken_as_soon_as_possible_reach_the_limit_and_never_exceed_it(
     burst=st.floats(1, 1000),
     debt=st.floats(0, 5000),
     amount=st.floats(0.1, 5000),
-    pause=st.floats(0, 100),
     start=st.floats(0, 1e7),
 )
-def test_after_exactly_the_wait_that_was_asked_for_there_is_room(rate, burst, debt, amount, pause, start):
+def test_after_exactly_the_wait_that_was_asked_for_there_is_room(rate, burst, debt, amount, start):
     bucket = Bucket(rate, burst, start)
     bucket.give_back(-debt, start)
-    bucket.pause_until(start + pause, start)
     now = start
     waits = 0
     while (wait := bucket.time_until(amount, now)) > 0:
@@ -86,7 +81,7 @@ def test_after_exactly_the_wait_that_was_asked_for_there_is_room(rate, burst, de
         waits += 1
         assert waits <= 3
     assert bucket.take(amount, now)
-    ideal = pause + max(0.0, min(amount, burst) - burst + debt) / rate
+    ideal = max(0.0, min(amount, burst) - burst + debt) / rate
     assert abs(now - start - ideal) <= 1e-5 + 1e-3 / rate
 
 

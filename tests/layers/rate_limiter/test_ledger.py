@@ -83,6 +83,21 @@ def test_after_a_providers_pause_one_request_goes_and_then_the_rate_holds():
     assert try_reserve([deployment], 10, 30.0) == pytest.approx(1.0)
 
 
+def test_a_pause_is_never_shortened_and_what_is_owed_in_it_is_not_refilled_by_it():
+    deployment = limit("deployment:d", tokens_per_minute=60, burst_tokens=10)
+    under_way = reserve([deployment], 4)
+    deployment.pause_until(20.0, 0.0)
+    deployment.pause_until(10.0, 0.0)
+    assert try_reserve([deployment], 1, 15.0) == pytest.approx(5.0)
+    under_way.settle(8, 15.0)
+    assert deployment.tokens
+    assert deployment.tokens.level(deployment.flows_from(15.0)) == pytest.approx(2.0)
+    assert not deployment.is_idle(15.0)
+    assert try_reserve([deployment], 4, 15.0) == pytest.approx(7.0)
+    reserve([deployment], 2, 20.0)
+    assert try_reserve([deployment], 1, 20.5) == pytest.approx(0.5)
+
+
 def test_a_providers_remaining_counts_are_believed():
     deployment = limit("deployment:d", requests_per_minute=60, tokens_per_minute=60_000)
     deployment.correct(0.0, requests=1, tokens=500)

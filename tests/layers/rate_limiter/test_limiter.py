@@ -68,7 +68,7 @@ async def test_what_finds_room_does_not_wait_and_makes_no_task():
     scene = Scene(global_=RateLimitConfig(requests_per_minute=60))
     before = asyncio.all_tasks()
     limits = scene.limiter.limits_of("a", "m", None)
-    permit = scene.limiter.try_admit(limits, 10)
+    permit = scene.limiter.try_admit(limits, 10, scene.limiter.now())
     assert permit is not None
     assert asyncio.all_tasks() == before
     assert permit.settle(10)

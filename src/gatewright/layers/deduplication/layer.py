@@ -54,39 +54,32 @@ class DeduplicationLayer:
         flights = self._flights
         found = flights.find(key) if key in flights.by_key else None
         if found is not None:
-            return self._share(key, found, found.join() if isinstance(found, Flight) else None, call, proceed)
-        return self._lead(key, call, proceed)
-
-    def _lead(self, key: Hashable, call: Call, proceed: Handler) -> Coroutine[Any, Any, Reply[Any, Any]]:
+            return self._share(found, found.join() if isinstance(found, Flight) else None, call, proceed)
         member = Member(shared=False)
         if call.stream:
-            stream = StreamFlight(key=key, call=call, flights=self._flights, leader=member)
+            stream = StreamFlight(key=key, call=call, flights=flights, leader=member)
             stream.work = stream.fly(proceed)
-            self._flights.start(stream)
+            flights.start(stream)
             return stream.reply(member)
-        flights = self._flights
         flight = WholeFlight(work=proceed(call), key=key, call=call, flights=flights, leader=member)
-        flights.by_key[key] = flight
+        flights.start(flight)
         running: Any = flight.run()
         return running
 
     async def _share(
-        self, key: Hashable, found: Flight | Landed | None, member: Member | None, call: Call, proceed: Handler
+        self, found: Flight | Landed, member: Member | None, call: Call, proceed: Handler
     ) -> Reply[Any, Any]:
-        while found is not None:
-            if self._events.hears(CallShared):
-                self._events.emit(CallShared(call_id=call.id, with_call=found.call_id))
-            if member is None or not isinstance(found, Flight):
-                assert isinstance(found, Landed)
-                return found.reply()
-            try:
-                return await found.reply(member)
-            except GatewayError as error:
-                if not _was_cut_short(error, found.call, call):
-                    raise error.copy_for(call.id) from error
-            found = self._flights.find(key)
-            member = found.join() if isinstance(found, Flight) else None
-        return await self._lead(key, call, proceed)
+        if self._events.hears(CallShared):
+            self._events.emit(CallShared(call_id=call.id, with_call=found.call_id))
+        if member is None or not isinstance(found, Flight):
+            assert isinstance(found, Landed)
+            return found.reply()
+        try:
+            return await found.reply(member)
+        except GatewayError as error:
+            if not _was_cut_short(error, found.call, call):
+                raise error.copy_for(call.id) from error
+        return await self(call, proceed)
 
     def key_of(self, call: Call) -> Hashable:
         """Give what makes two calls the same; None for a call that is like no other."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ROUNDING", "SHORTEST_WAIT", "Bucket"]
+__all__ = ["SHORTEST_WAIT", "Bucket"]
 
 ROUNDING = 2e-8
 """Seconds by which a bucket may be short, by rounding, after exactly the wait that it asked for."""
@@ -22,7 +22,7 @@ class Bucket:
     the bucket is full, and the rest is owed: whoever comes next waits until the debt is paid.
     """
 
-    __slots__ = ("burst", "depth", "each", "full_at", "paused_until", "rate")
+    __slots__ = ("burst", "depth", "each", "full_at", "rate")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self.rate = rate
@@ -30,24 +30,16 @@ class Bucket:
         self.each = 1.0 / rate
         self.depth = burst / rate
         self.full_at = now
-        self.paused_until = now
 
     def level(self, now: float) -> float:
         """Give what it holds; it is negative where something is owed."""
-        missing = self.full_at - (now if now >= self.paused_until else self.paused_until)
+        missing = self.full_at - now
         return self.burst - missing * self.rate if missing > 0.0 else self.burst
 
     def time_until(self, amount: float, now: float) -> float:
         """Give the seconds until `amount` can be taken, if nobody else takes any; 0.0 is now."""
-        flowing = self._flowing(now)
-        full_at = self.full_at if self.full_at > flowing else flowing
-        wait = full_at + (amount if amount < self.burst else self.burst) * self.each - (flowing + self.depth)
-        if wait <= ROUNDING:
-            wait = 0.0
-            if flowing == now:
-                return wait
-        wait += flowing - now
-        return wait if wait > SHORTEST_WAIT else SHORTEST_WAIT
+        wait = self.drain_time(amount if amount < self.burst else self.burst, now)
+        return wait if wait > SHORTEST_WAIT or wait == 0.0 else SHORTEST_WAIT
 
     def take(self, amount: float, now: float) -> bool:
         """Take `amount` if there is room for it."""
@@ -59,31 +51,24 @@ class Bucket:
     def give_back(self, amount: float, now: float) -> None:
         """Put back what was taken and not used; a negative amount is owed, whatever the level is."""
         full_at = self.full_at
-        if amount < 0.0:
-            flowing = now if now >= self.paused_until else self.paused_until
-            if full_at < flowing:
-                full_at = flowing
+        if amount < 0.0 and full_at < now:
+            full_at = now
         self.full_at = full_at - amount * self.each
 
     def believe(self, level: float, now: float) -> None:
         """Take another's word for the level at `now`: of a bucket of which this is the mirror."""
-        flowing = now if now >= self.paused_until else self.paused_until
-        self.full_at = flowing + (self.burst - level) * self.each
+        self.full_at = now + (self.burst - level) * self.each
 
     def drain_time(self, amount: float, now: float) -> float:
         """Give the seconds in which `amount`, of any size and in many parts, will have gone through."""
-        flowing = self._flowing(now)
-        full_at = self.full_at if self.full_at > flowing else flowing
-        wait = full_at + amount * self.each - (flowing + self.depth)
-        return (wait if wait > ROUNDING else 0.0) + flowing - now
+        full_at = self.full_at if self.full_at > now else now
+        wait = full_at + amount * self.each - (now + self.depth)
+        return wait if wait > ROUNDING else 0.0
 
-    def pause_until(self, time: float, now: float) -> None:
-        """Let nothing through, and refill nothing, until `time`; a longer pause is never shortened."""
-        flowing = self._flowing(now)
-        if time > flowing:
-            self.paused_until = time
-            if self.full_at > flowing:
-                self.full_at += time - flowing
+    def hold(self, seconds: float, now: float) -> None:
+        """Be refilled by nothing for so many seconds from `now`, which may be the end of such a time."""
+        full_at = self.full_at
+        self.full_at = (full_at if full_at > now else now) + seconds
 
     def correct(self, remaining: float, now: float) -> None:
         """Take a provider's word for what is left; only downwards, because the configured limit holds too."""
@@ -102,8 +87,4 @@ class Bucket:
 
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new, so that forgetting it changes nothing."""
-        return self.full_at <= now + ROUNDING and self.paused_until <= now
-
-    def _flowing(self, now: float) -> float:
-        """Give the time from which it is refilled: `now`, or the end of its pause."""
-        return now if now >= self.paused_until else self.paused_until
+        return self.full_at <= now + ROUNDING

@@ -70,7 +70,7 @@ class DeploymentLimitLayer:
             return await proceed(call)
         meter = limiter.meter
         tokens = meter.expected(call)
-        permit = limiter.try_admit(limits, tokens) or await limiter.admit(self._claim(call, tokens))
+        permit = limiter.try_admit(limits, tokens, limiter.now()) or await limiter.admit(self._claim(call, tokens))
         try:
             reply = await proceed(call)
         except BaseException as error:

@@ -22,8 +22,10 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float, giver: Giver
     if type(limits) is not LimitSet or not limits.is_current:
         limits = LimitSet(limits)
     for limit in limits.all:
-        if limit.in_flight >= limit.most:
-            return _reserve_with_care(limits, tokens, now, giver)
+        under_way = limit.in_flight
+        if under_way >= limit.most:
+            return _reserve_with_care(limits, tokens, now, giver, full=limit)
+        limit.in_flight = under_way + 1
     # Nearly always there is room: each bucket is charged in its turn, and what was charged is put back if one is short.
     # `Bucket.take` is written out: this is done several times for every call.
     for bucket in limits.requests:
@@ -41,15 +43,20 @@ def try_reserve(limits: Sequence[Limit], tokens: float, now: float, giver: Giver
         if full_at > now + bucket.depth:
             return _reserve_with_care(limits, tokens, now, giver, short=bucket)
         bucket.full_at = full_at
-    for limit in limits.all:
-        limit.in_flight += 1
     return Permit(limits, tokens, now, giver, giver.era)
 
 
 def _reserve_with_care(
-    limits: LimitSet, tokens: float, now: float, giver: Giver, *, short: Bucket | None = None
+    limits: LimitSet, tokens: float, now: float, giver: Giver, *, full: Limit | None = None, short: Bucket | None = None
 ) -> Permit | float:
-    """Do it where there may be no room; the buckets before `short` have been charged already."""
+    """Do it where there may be no room: at a limit that is `full`, or in a bucket that is `short`.
+
+    What is before that is charged already, and is put back first.
+    """
+    for limit in limits.all:
+        if limit is full:
+            break
+        limit.in_flight -= 1
     if short is not None:
         _put_back(limits, tokens, short)
     blocked = blocked_by(limits, tokens, now)
@@ -66,7 +73,6 @@ def _reserve_with_care(
 
 
 def _put_back(limits: LimitSet, tokens: float, short: Bucket) -> None:
-    """Undo what was charged at those before `short`."""
     for amount, buckets in ((1.0, limits.requests), (tokens, limits.tokens)):
         for bucket in buckets:
             if bucket is short:

@@ -71,8 +71,9 @@ class Limit:
         self._most = UNLIMITED if config.max_concurrent is None else config.max_concurrent
         self.most = 0 if self.paused_until > now else self._most
         self._learn_when_busy()
-        self.requests = _changed(self.requests, config.requests_per_minute, config.request_burst, now)
-        self.tokens = _changed(self.tokens, config.tokens_per_minute, config.token_burst, now)
+        flows = self.flows_from(now)
+        self.requests = _changed(self.requests, config.requests_per_minute, config.request_burst, flows)
+        self.tokens = _changed(self.tokens, config.tokens_per_minute, config.token_burst, flows)
 
     def time_until(self, tokens: float, now: float) -> float:
         """Give the seconds until a call of `tokens` can go; infinity where another call has to end first."""
@@ -120,23 +121,33 @@ class Limit:
             wait = max(wait, (self.in_flight + calls - maximum) * self.held_for / maximum)
         return wait
 
+    def flows_from(self, now: float) -> float:
+        """Give the time from which its buckets are refilled, and for which they are to be asked: a pause's end."""
+        return now if now >= self.paused_until else self.paused_until
+
     def pause_until(self, time: float, now: float) -> None:
-        """Obey a provider's `Retry-After`: nothing until `time`, then one request and on from there by the rate."""
-        self.paused_until = max(self.paused_until, time)
-        if self.paused_until > now:
-            self.most = 0
+        """Obey a provider's `Retry-After`: nothing until `time`, then one request and on from there by the rate.
+
+        A longer pause is never shortened.
+        """
+        flows = self.flows_from(now)
+        if time <= flows:
+            return
+        self.paused_until = time
+        self.most = 0
         if self.requests is not None:
-            self.requests.correct(1.0, now)
-            self.requests.pause_until(time, now)
-        if self.tokens is not None:
-            self.tokens.pause_until(time, now)
+            self.requests.correct(1.0, flows)
+        for bucket in (self.requests, self.tokens):
+            if bucket is not None:
+                bucket.hold(time - flows, flows)
 
     def correct(self, now: float, *, requests: float | None = None, tokens: float | None = None) -> None:
         """Take the word of `x-ratelimit-remaining-*` headers for what is left."""
+        flows = self.flows_from(now)
         if requests is not None and self.requests is not None:
-            self.requests.correct(requests, now)
+            self.requests.correct(requests, flows)
         if tokens is not None and self.tokens is not None:
-            self.tokens.correct(tokens, now)
+            self.tokens.correct(tokens, flows)
 
     def is_idle(self, now: float) -> bool:
         """Whether nobody uses it and its buckets are full, so that a new one would be the same."""

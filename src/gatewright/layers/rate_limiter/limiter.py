@@ -105,14 +105,18 @@ class RateLimiter:
             return self.limit_of(claim.deployment)
         return self.limits_of(claim.tenant, claim.model, claim.key)
 
-    def try_admit(self, limits: Sequence[Limit], tokens: float, now: float | None = None) -> Permit | None:
+    def try_admit(self, limits: LimitSet, tokens: float, now: float) -> Permit | None:
         """Admit a call without waiting; None where there is no room, others wait for it, or Redis must be asked."""
-        if self._shared is not None and limits and self._shared.is_shared:
+        if (self.waiters or self._shared is not None) and not self._decides_alone(limits):
             return None
-        if self.waiters and not self._room.is_free(limits):
-            return None
-        got = try_reserve(limits, tokens, self.now() if now is None else now, self)
+        got = try_reserve(limits, tokens, now, self)
         return got if type(got) is Permit else None
+
+    def _decides_alone(self, limits: LimitSet) -> bool:
+        """Say whether nobody waits for these limits, and Redis need not be asked or does not answer."""
+        if self._shared is not None and limits.all and self._shared.is_shared:
+            return False
+        return self._room.is_free(limits)
 
     async def admit(self, claim: Claim) -> Permit:
         """Admit a call, as soon as all limits that apply have room and its turn has come.
@@ -121,7 +125,7 @@ class RateLimiter:
         too long; also at once where the wait would go past the deadline.
         """
         limits = self.limits_for(claim)
-        permit = self.try_admit(limits, claim.tokens)
+        permit = self.try_admit(limits, claim.tokens, self.now())
         if permit is not None:
             return permit
         got = await self._ask(limits, claim.tokens)

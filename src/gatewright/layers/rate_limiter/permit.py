@@ -102,11 +102,8 @@ class Permit(msgspec.Struct, eq=False, gc=False):
                 if now is None:
                     now = giver.now()
                 for bucket in limits.tokens:
-                    if bucket.paused_until > now:
-                        bucket.give_back(unused, now)
-                    else:
-                        full_at = bucket.full_at
-                        bucket.full_at = (full_at if full_at > now else now) - unused * bucket.each
+                    full_at = bucket.full_at
+                    bucket.full_at = (full_at if full_at > now else now) - unused * bucket.each
             else:
                 for bucket in limits.tokens:
                     bucket.full_at -= unused * bucket.each

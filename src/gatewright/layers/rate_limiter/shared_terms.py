@@ -70,11 +70,11 @@ def _rates(config: RateLimitConfig) -> tuple[float, float, float, float]:
 
 def belief(limit: Limit, now: float) -> tuple[float, float, float]:
     """Give what this process believes is left: requests, tokens, and the seconds of the pause."""
-    requests, tokens, paused = limit.requests, limit.tokens, limit.paused_until - now
+    requests, tokens, flows = limit.requests, limit.tokens, limit.flows_from(now)
     return (
-        math.inf if requests is None else requests.level(now),
-        math.inf if tokens is None else tokens.level(now),
-        paused if paused > 0.0 else 0.0,
+        math.inf if requests is None else requests.level(flows),
+        math.inf if tokens is None else tokens.level(flows),
+        flows - now,
     )
 
 
@@ -82,7 +82,8 @@ def mirror(limit: Limit, now: float, requests: float, tokens: float, pause: floa
     """Believe what Redis says is left."""
     if pause > 0.0 and now + pause > limit.paused_until + SAME_PAUSE:
         limit.pause_until(now + pause, now)
+    flows = limit.flows_from(now)
     if (bucket := limit.requests) is not None:
-        bucket.believe(requests, now)
+        bucket.believe(requests, flows)
     if (bucket := limit.tokens) is not None:
-        bucket.believe(tokens, now)
+        bucket.believe(tokens, flows)

@@ -82,17 +82,17 @@ def _shown(waiter: Waiter, position: int, expected: float, now: float) -> Waitin
 
 def limit_status(limit: Limit, waiting: int, now: float) -> LimitStatus:
     """Show what is left of a limit."""
-    requests, tokens = limit.requests, limit.tokens
+    requests, tokens, flows = limit.requests, limit.tokens, limit.flows_from(now)
     return LimitStatus(
         scope=limit.scope,
-        requests=_level(requests, now),
+        requests=_level(requests, flows),
         request_burst=requests.burst if requests is not None else None,
-        tokens=_level(tokens, now),
+        tokens=_level(tokens, flows),
         token_burst=tokens.burst if tokens is not None else None,
         in_flight=limit.in_flight,
         max_concurrent=limit.config.max_concurrent,
         waiting=waiting,
-        paused_for=max(0.0, limit.paused_until - now),
+        paused_for=flows - now,
     )
 
 
