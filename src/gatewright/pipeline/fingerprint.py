@@ -56,19 +56,24 @@ def canonical_text(request: Request, kept: AbstractSet[str] = frozenset()) -> by
     such a request is like no other.
     """
     params = request.params
-    # Nearly every request has one spelling only: it is written as it is, and then looked over, in one frame.
+    # Nearly every request has one spelling only, which is seen without reading its texts: it is written as it is.
     if type(request) is GenerateRequest and request.style == "chat" and _SPECIAL.isdisjoint(params):
         for value in params.values():
             kind = value.__class__
             if kind not in _PLAIN and not (kind is float and value % 1.0 > 0.0):
-                break
-        else:
-            try:
-                text = _encoded(("chat", request.messages, params))
-            except _UNWRITABLE:
-                text = b"null"
-            if text.find(b"null") < 0 and text.find(b'"content":[') < 0:
-                return text
+                return _respelled(request, kept)
+        for message in request.messages:
+            if (
+                message.__class__ is not dict
+                or len(message) != 2
+                or message.get("content").__class__ is not str
+                or message.get("role").__class__ is not str
+            ):
+                return _respelled(request, kept)
+        try:
+            return _encoded(("chat", request.messages, params))
+        except _UNWRITABLE:
+            return None
     return _respelled(request, kept)
 
 
