@@ -128,6 +128,33 @@ async def test_a_stream_that_does_not_begin_leaves_nothing_to_the_collector(gate
     assert await left_by(read) < 1
 
 
+@pytest.mark.parametrize("settings", [{"rate_limit": {**ONE_A_MINUTE, "enable_queuing": False}}, {"timeout": 0.002}])
+def test_a_blocking_call_that_fails_leaves_nothing_to_the_collector(settings):
+    simulator = {"latency": 0.5} if "timeout" in settings else {}
+    with create_gateway(
+        providers=["simulator"],
+        default_model="simulator/m",
+        simulator=simulator,
+        record_operations=False,
+        **settings,
+    ) as gateway:
+
+        def one():
+            with contextlib.suppress(GatewayError):
+                gateway.generate(f"prompt {next(NUMBERS)}")
+
+        for _ in range(5):
+            one()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(CALLS):
+                one()
+            assert gc.collect() / CALLS < 1
+        finally:
+            gc.enable()
+
+
 async def test_an_error_of_another_kind_keeps_the_frames_that_tell_where_it_comes_from(gateways):
     class Broken:
         async def __call__(self, call, /):

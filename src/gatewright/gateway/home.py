@@ -87,6 +87,8 @@ class HomeLoop:
                 return await submission.wait_async()
             except LoopEnded:
                 await asyncio.to_thread(self.await_move, submission.loop)
+            finally:
+                del submission  # it has the error, whose traceback has this frame
 
     def run_blocking(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `work` at home and wait for it; `BlockingCallRefused` from the home loop itself."""
@@ -97,6 +99,8 @@ class HomeLoop:
                 return submission.wait()
             except LoopEnded:
                 self.await_move(submission.loop)
+            finally:
+                del submission  # likewise
 
     def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Submission[T]:
         """Start `work` at home, from any thread."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from gatewright.errors import CallCancelled
+from gatewright.pipeline.tracebacks import let_go_of_frames
 
 __all__ = ["LOOK_SECONDS", "Liveness", "LoopEnded", "Submission", "begin_exit", "rest_at_exit"]
 
@@ -118,6 +119,9 @@ class Submission(Generic[T]):
                         return self.future.result()
                     if liveness.lost():
                         raise LoopEnded from None
+        except BaseException as error:
+            let_go_of_frames(error)
+            raise
         finally:
             rest_at_exit()
             self.cancel()
@@ -131,6 +135,9 @@ class Submission(Generic[T]):
                 if liveness.lost():
                     raise LoopEnded
             return ended.result()
+        except BaseException as error:
+            let_go_of_frames(error)
+            raise
         finally:
             ended.cancel()
             self.cancel()
