@@ -117,15 +117,23 @@ async def test_a_shared_failure_leaves_nothing_to_the_collector(gateway_of):
     assert await left_by(several) < 1
 
 
-async def test_a_stream_that_does_not_begin_leaves_nothing_to_the_collector(gateway_of):
-    gateway = gateway_of(FAILING, **NO_BREAKER)
+@pytest.mark.parametrize("simulator", [FAILING, {"stream_failure_rate": 1.0}], ids=["does not begin", "breaks"])
+async def test_a_stream_that_fails_leaves_nothing_to_the_collector_and_still_has_what_came(gateway_of, simulator):
+    gateway = gateway_of(simulator, **NO_BREAKER)
+    came = []
 
     async def read():
         async with gateway.generate_stream(f"prompt {next(NUMBERS)}", tenant_id="a", max_retries=0) as stream:
-            async for _ in stream:
-                pass
+            try:
+                async for _ in stream:
+                    pass
+            finally:
+                came.append((stream.text, stream.so_far))
 
     assert await left_by(read) < 1
+    for text, so_far in came:
+        assert bool(text) == (simulator is not FAILING)
+        assert so_far is None or so_far.choices[0].text == text
 
 
 @pytest.mark.parametrize("settings", [{"rate_limit": {**ONE_A_MINUTE, "enable_queuing": False}}, {"timeout": 0.002}])

@@ -27,6 +27,7 @@ class Watch:
 
     async def __aexit__(self, _type: object, error: BaseException | None, _traceback: object) -> bool:
         self._watcher.cancel()
+        del self._watcher  # it keeps the cancellation, whose traceback has this: Python's collector alone would free it
         if not self._gone:
             return False
         self._task.uncancel()

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator
 from typing import Any, Self, cast
 
 from gatewright.errors import CallCancelled, GatewayError
 from gatewright.gateway.handover import BlockingHandover, LoopHandover
 from gatewright.gateway.home import HomeLoop
+from gatewright.gateway.stream_events import StreamEvents
 from gatewright.gateway.stream_pump import Open, Respond, fill, response_of
 from gatewright.gateway.submission import LoopEnded, Submission
 from gatewright.gateway.under_way import Reader
@@ -122,9 +123,9 @@ class GenerateStream:
             if not self._more_blocking():
                 raise StopIteration
 
-    def events(self) -> _Chunks:
+    def events(self) -> StreamEvents:
         """Give the stream as `Chunk`s, in `for` or in `async for`."""
-        return _Chunks(self)
+        return StreamEvents(self.take_chunk, self._more, self._more_blocking)
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Let `await gateway.generate_stream_async(...)` start the request and give the stream."""
@@ -169,8 +170,7 @@ class GenerateStream:
                     return self._take(item)
                 await asyncio.to_thread(self._move)
         except BaseException as error:
-            self._break_off()
-            let_go_of_frames(error)
+            self._broke(error)
             raise
         finally:
             self._reading.release()
@@ -189,8 +189,7 @@ class GenerateStream:
                     return self._take(item)
                 self._move()
         except BaseException as error:
-            self._break_off()
-            let_go_of_frames(error)
+            self._broke(error)
             raise
         finally:
             self._reading.release()
@@ -271,6 +270,13 @@ class GenerateStream:
         elif (reply := self._reply) is not None and not reply.settled:
             self._home.call_soon(lambda: None if reply.settled else keep_settling(reply.aclose()))
 
+    def _broke(self, error: BaseException) -> None:
+        self._break_off()
+        let_go_of_frames(error)
+        if (reply := self._reply) is not None and reply.settled:
+            # What came of it is kept, and not the error: that has this stream in its traceback.
+            self._reply = Reply[Chunk, Answer].whole(reply.partial()).like(reply)
+
     def __enter__(self) -> Self:
         return self
 
@@ -286,28 +292,3 @@ class GenerateStream:
     def __del__(self) -> None:
         if not self._over:
             self._break_off()
-
-
-class _Chunks(AsyncIterator[Chunk], Iterator[Chunk]):
-    """A stream's chunks."""
-
-    def __init__(self, stream: GenerateStream) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Chunk:
-        while (chunk := self._stream.take_chunk()) is None:
-            if not await self._stream._more():  # pyright: ignore[reportPrivateUsage]
-                raise StopAsyncIteration
-        return chunk
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Chunk:
-        while (chunk := self._stream.take_chunk()) is None:
-            if not self._stream._more_blocking():  # pyright: ignore[reportPrivateUsage]
-                raise StopIteration
-        return chunk
