@@ -49,7 +49,7 @@ class Asking:
         if waiter.asking:
             return gate, math.inf
         refused = waiter.refused
-        if refused is not None and refused[0] in waiter.limits and refused[1] > now:
+        if refused is not None and refused[0] in waiter.limits.all and refused[1] > now:
             return refused[0], refused[1] - now
         self._ask(waiter, gate)
         if waiter.asking:
@@ -95,6 +95,6 @@ def _standing_at(waiter: Waiter) -> Limit:
     Where it was refused last, or the outermost that others share: whoever is behind it there does not ask meanwhile.
     """
     refused = waiter.refused
-    if refused is not None and refused[0] in waiter.limits:
+    if refused is not None and refused[0] in waiter.limits.all:
         return refused[0]
-    return next((limit for limit in waiter.limits if limit.shared), waiter.limits[0])
+    return next((limit for limit in waiter.limits.all if limit.shared), waiter.limits.all[0])

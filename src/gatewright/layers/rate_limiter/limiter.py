@@ -116,7 +116,7 @@ class RateLimiter:
         """Say whether nobody waits for these limits, and Redis need not be asked or does not answer."""
         if self._shared is not None and limits.all and self._shared.is_shared:
             return False
-        return self._room.is_free(limits)
+        return self._room.is_free(limits.all)
 
     async def admit(self, claim: Claim) -> Permit:
         """Admit a call, as soon as all limits that apply have room and its turn has come.
@@ -128,7 +128,7 @@ class RateLimiter:
         permit = self.try_admit(limits, claim.tokens, self.now())
         if permit is not None:
             return permit
-        got = await self._ask(limits, claim.tokens)
+        got = None if self._shared is None else await self._ask(self._shared, limits, claim.tokens)
         if isinstance(got, Permit):
             return got
         waiter = self._room.enter(claim, limits, self._registry.standing(claim.tenant, claim.model), got)
@@ -167,7 +167,7 @@ class RateLimiter:
     def has_room(self, deployment: str, now: float) -> bool:
         """Say whether a call would go through to a deployment at once."""
         limits = self._registry.set_of_deployment(deployment, now)
-        return not limits.all or (limits.all[0].time_until(1.0, now) == 0.0 and self._room.is_free(limits))
+        return not limits.all or (limits.all[0].time_until(1.0, now) == 0.0 and self._room.is_free(limits.all))
 
     @property
     def waiting(self) -> int:
@@ -213,12 +213,12 @@ class RateLimiter:
         for limit in self._registry.in_use():
             limit.in_flight = 0
 
-    async def _ask(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal | None:
+    async def _ask(self, shared: SharedLedger, limits: LimitSet, tokens: float) -> Permit | Refusal | None:
         """Ask the shared ledger, unless others wait and must be asked before."""
-        if self._shared is None or not limits or not self._room.is_free(limits):
+        if not limits.all or not self._room.is_free(limits.all):
             return None
         era = self.era
-        got = await self._shared.try_reserve(limits, tokens)
+        got = await shared.try_reserve(limits, tokens)
         if self.era is not era:
             raise CallCancelled("the call was cut off: its gateway moved to another event loop")
         return got

@@ -108,14 +108,14 @@ class Permit(msgspec.Struct, eq=False, gc=False):
                 for bucket in limits.tokens:
                     bucket.full_at -= unused * bucket.each
         if giver.waiters:
-            giver.released(limits)
+            giver.released(limits.all)
         return True
 
     def cancel(self, now: float | None = None) -> bool:
         """Take everything back, the request too: the call was never sent."""
         if not self.undo(self.giver.now() if now is None else now):
             return False
-        self.giver.released(self.limits)
+        self.giver.released(self.limits.all)
         return True
 
     def undo(self, now: float) -> bool:
@@ -123,7 +123,7 @@ class Permit(msgspec.Struct, eq=False, gc=False):
         if self.era is not self.giver.era:
             return False
         self.era = ENDED
-        for limit in self.limits:
+        for limit in self.limits.all:
             limit.ended(now - self.since)
         for bucket in self.limits.tokens:
             bucket.give_back(self.tokens, now)

@@ -62,7 +62,7 @@ class Waiter:
     def last_moment(self) -> float:
         """Give the time until which it may wait: the shortest `queue_timeout` from its arrival, or its deadline."""
         shortest = math.inf
-        for limit in self.limits:
+        for limit in self.limits.all:
             config = limit.config
             if config.enable_queuing and 0.0 < config.queue_timeout < shortest:
                 shortest = config.queue_timeout
@@ -79,7 +79,7 @@ class Waiter:
     @property
     def scope(self) -> str:
         """The name of that limit."""
-        limit = self.waits_for or (self.limits[0] if self.limits else None)
+        limit = self.waits_for or (self.limits.all[0] if self.limits.all else None)
         return limit.scope if limit is not None else ""
 
 

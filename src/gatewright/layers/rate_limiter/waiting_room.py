@@ -83,12 +83,12 @@ class WaitingRoom:
         """
         self._leave_closed_loop()
         now = self._clock.now()
-        self._refuse_if_it_may_not_wait(claim, limits, now, refusal)
+        self._refuse_if_it_may_not_wait(claim, limits.all, now, refusal)
         self._loop = asyncio.get_running_loop()
         waiter = Waiter(claim, limits, standing, now, self._loop.create_future())
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
-        for ticket in self._queue.displaced_by(claim.tenant, limits):
+        for ticket in self._queue.displaced_by(claim.tenant, limits.all):
             self._end(ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
         self._enqueue(waiter, now)
         self._waiters[waiter] = None
@@ -145,7 +145,7 @@ class WaitingRoom:
     def refuse_hopeless(self, limit: Limit) -> None:
         """Refuse those who wait for a limit that is paused for longer than they can wait."""
         now = self._clock.now()
-        for waiter in [one for one in self._waiters if limit in one.limits and one.expires < limit.paused_until]:
+        for waiter in [one for one in self._waiters if limit in one.limits.all and one.expires < limit.paused_until]:
             self._end(waiter, too_late(waiter.claim, [limit.scope], wait_behind(waiter.ticket, now)))
         self.pump()
 
@@ -193,12 +193,12 @@ class WaitingRoom:
     def _hopeless(self, waiter: Waiter, now: float) -> GatewayError | None:
         """Say why a call that has just come cannot make it in time, if so."""
         claim = waiter.claim
-        paused = [limit.scope for limit in waiter.limits if limit.paused_until > waiter.expires]
+        paused = [limit.scope for limit in waiter.limits.all if limit.paused_until > waiter.expires]
         if not paused and claim.deadline is None:
             return None
         expected = self.expected_wait(waiter, now)
         if paused or (claim.deadline is not None and now + expected > claim.deadline):
-            return too_late(claim, paused or [limit.scope for limit in waiter.limits], expected)
+            return too_late(claim, paused or [limit.scope for limit in waiter.limits.all], expected)
         return None
 
     def _enqueue(self, waiter: Waiter, now: float) -> None:
@@ -252,7 +252,7 @@ class WaitingRoom:
         if isinstance(got, Permit):
             waiter.permit = got
             return None
-        return blocked_by(waiter.limits, waiter.claim.tokens, self._now)
+        return blocked_by(waiter.limits.all, waiter.claim.tokens, self._now)
 
     def _let_go(self, waiter: Waiter, now: float) -> None:
         del self._waiters[waiter]
@@ -264,7 +264,7 @@ class WaitingRoom:
             return
         # Its task was cancelled and has not run since.
         permit.undo(now)
-        for limit in permit.limits:
+        for limit in permit.limits.all:
             self._queue.wake(limit)
 
     def _expire(self, now: float) -> bool:
