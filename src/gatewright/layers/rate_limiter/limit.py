@@ -111,15 +111,25 @@ class Limit:
 
         The last is of `last` tokens: one above the burst begins when the bucket is full.
         """
-        wait = max(0.0, self.paused_until - now)
+        # Asked for every call that gets in line, and so without `max`.
+        longest = self.paused_until - now
+        if longest < 0.0:
+            longest = 0.0
         if self.requests is not None:
-            wait = max(wait, self.requests.drain_time(calls, now))
-        if self.tokens is not None:
-            wait = max(wait, self.tokens.drain_time(tokens - max(0.0, last - self.tokens.burst), now))
-        maximum = self.config.max_concurrent
-        if maximum is not None:
-            wait = max(wait, (self.in_flight + calls - maximum) * self.held_for / maximum)
-        return wait
+            wait = self.requests.drain_time(calls, now)
+            if wait > longest:
+                longest = wait
+        if (bucket := self.tokens) is not None:
+            above = last - bucket.burst
+            wait = bucket.drain_time(tokens if above <= 0.0 else tokens - above, now)
+            if wait > longest:
+                longest = wait
+        most = self._most
+        if most is not UNLIMITED:
+            wait = (self.in_flight + calls - most) * self.held_for / most
+            if wait > longest:
+                longest = wait
+        return longest
 
     def flows_from(self, now: float) -> float:
         """Give the time from which its buckets are refilled, and for which they are to be asked: a pause's end."""

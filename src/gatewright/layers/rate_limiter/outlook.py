@@ -59,10 +59,18 @@ def outlook(lane: Lane, now: float) -> Iterator[tuple[Ticket, int, float]]:
 
 def _wait(lane: Lane, calls: int, cost: float, last: float, now: float) -> float:
     """Estimate the seconds until the first `calls` calls of a lane have gone, each gate's other tenants beside them."""
-    wait = 0.0
+    longest = 0.0
     for line in lane.lines:
         share = lane.shares.get(line)
-        sharers = max(1.0, share.contest.weight / share.weight) if share is not None else line.lanes
-        drained = line.gate.drain_time(min(line.calls, calls * sharers), min(line.cost, cost * sharers), now, last)
-        wait = max(wait, drained)
-    return wait
+        if share is None:
+            sharers = line.lanes
+        else:
+            sharers = share.contest.weight / share.weight
+            if sharers < 1.0:
+                sharers = 1.0
+        ahead = calls * sharers if calls * sharers < line.calls else line.calls
+        ahead_cost = cost * sharers if cost * sharers < line.cost else line.cost
+        wait = line.gate.drain_time(ahead, ahead_cost, now, last)
+        if wait > longest:
+            longest = wait
+    return longest

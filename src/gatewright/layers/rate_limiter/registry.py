@@ -106,11 +106,12 @@ class _Family:
 class LimitRegistry:
     """Finds the limits that apply to a call, and makes them on first need."""
 
-    __slots__ = ("_families", "sets")
+    __slots__ = ("_families", "_standings", "sets")
 
     def __init__(self) -> None:
         scopes: tuple[Scope, ...] = ("global", "tenant", "model", "tenant_model", "deployment", "key")
         self._families: dict[Scope, _Family] = {scope: _Family(scope) for scope in scopes}
+        self._standings: dict[tuple[str | None, str | None], Standing] = {}
         # What was found for calls like one: by tenant, model and key, and for an attempt by its deployment.
         self.sets: dict[tuple[str | None, str | None, str | None] | str, LimitSet] = {}
 
@@ -123,6 +124,7 @@ class LimitRegistry:
         `EVERY` as the name configures each that has no configuration of its own.
         """
         self._forget_sets()
+        self._standings.clear()
         return self._families[scope].configure(name, config, now)
 
     def configured(self, scope: Scope) -> list[Name]:
@@ -193,6 +195,14 @@ class LimitRegistry:
 
     def standing(self, tenant: str | None, model: str | None) -> Standing:
         """Give the weight and the priority of a tenant's calls: what is said of it and the model, or of it alone."""
+        found = self._standings.get((tenant, model))
+        if found is None:
+            if len(self._standings) >= MAX_SETS:
+                self._standings.clear()
+            found = self._standings[tenant, model] = self._standing(tenant, model)
+        return found
+
+    def _standing(self, tenant: str | None, model: str | None) -> Standing:
         both, alone = self._families["tenant_model"], self._families["tenant"]
         configs = [one for one in (both.config_of((tenant, model)), alone.config_of(tenant)) if one is not None]
         return Standing(

@@ -61,12 +61,8 @@ class Waiter:
 
     def last_moment(self) -> float:
         """Give the time until which it may wait: the shortest `queue_timeout` from its arrival, or its deadline."""
-        shortest = math.inf
-        for limit in self.limits.all:
-            config = limit.config
-            if config.enable_queuing and 0.0 < config.queue_timeout < shortest:
-                shortest = config.queue_timeout
-        until = self.queued_at + (shortest if shortest < math.inf else 0.0)
+        patience = self.limits.patience
+        until = self.queued_at + patience if patience < math.inf else self.queued_at
         deadline = self.claim.deadline
         return until if deadline is None or deadline > until else deadline
 

@@ -178,8 +178,9 @@ class WaitingRoom:
                 raise cannot_wait(claim, limit, self._queue.newcomers_wait(limits, claim.tokens, now))
 
     def _reconsider(self, waiter: Waiter, limits: LimitSet, standing: Standing) -> None:
-        if limits.all != waiter.limits.all or standing != waiter.standing:
-            waiter.limits, waiter.standing = limits, standing
+        moves = limits.all != waiter.limits.all or standing != waiter.standing
+        waiter.limits, waiter.standing = limits, standing
+        if moves:
             self._queue.cancel(waiter.ticket)
             try:
                 self._enqueue(waiter, self._clock.now())
