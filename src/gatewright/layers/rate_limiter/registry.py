@@ -29,6 +29,7 @@ SHARED: frozenset[Scope] = frozenset({"global", "model", "deployment"})
 # Old entries looked at for every new one: more than one, so that what is idle goes faster than what is new comes.
 LOOKED_AT_PER_NEW = 2
 MAX_SETS = 4096
+MAX_STANDINGS = 1024
 
 
 class Standing(NamedTuple):
@@ -36,6 +37,9 @@ class Standing(NamedTuple):
 
     weight: float = 1.0
     priority: int = 0
+
+
+AS_ANYBODY = Standing()
 
 
 class _Family:
@@ -195,9 +199,11 @@ class LimitRegistry:
 
     def standing(self, tenant: str | None, model: str | None) -> Standing:
         """Give the weight and the priority of a tenant's calls: what is said of it and the model, or of it alone."""
+        if not (self._families["tenant"].configs or self._families["tenant_model"].configs):
+            return AS_ANYBODY
         found = self._standings.get((tenant, model))
         if found is None:
-            if len(self._standings) >= MAX_SETS:
+            if len(self._standings) >= MAX_STANDINGS:
                 self._standings.clear()
             found = self._standings[tenant, model] = self._standing(tenant, model)
         return found
