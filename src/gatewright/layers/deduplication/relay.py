@@ -65,7 +65,6 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     # The future at which the work stands; None where it runs, or only gave way to others.
     _fut_waiter: Any = None
     _must_cancel: bool = False
-    _ended: bool = False
     _cancels: int = 0
 
     def let_go(self) -> bool:
@@ -112,12 +111,10 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                 except StopIteration as end:
                     came = self.came(end.value)
                     if came.__class__ is not CoroutineType:
-                        self._ended = True
                         return came
                     self.work = work = came
                     continue
                 except BaseException as failure:
-                    self._ended = True
                     self.ended(failure)
                     raise
                 finally:
@@ -145,7 +142,6 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
                 error = cancelled
             except GeneratorExit as closed:
                 work.close()
-                self._ended = True
                 self.ended(closed)
                 raise
             except BaseException as raised:  # noqa: BLE001 - it is the work's
@@ -172,7 +168,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
             # Not the task, which may not have begun: what it runs would be left standing.
             self.cancel()
             await asyncio.wait((task,))
-        elif self.host is None and not self._ended:
+        elif self.host is None and not self.done():
             self._failure = asyncio.CancelledError()
             with contextlib.suppress(asyncio.CancelledError, Exception):  # it is told of in the work
                 await self.run()
@@ -181,7 +177,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the work, for whoever asks for it from inside: a timeout, a cancel scope."""
-        if self._ended:
+        if self.done():
             return False
         self._cancels += 1
         if self._fut_waiter is None or not self._fut_waiter.cancel(msg):
@@ -199,16 +195,17 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
         return self._cancels
 
     def done(self) -> bool:
-        """Whether the work has ended."""
-        return self._ended
+        """Whether the work has ended: then its frame is gone."""
+        work = self.work
+        return (work.cr_frame if isinstance(work, CoroutineType) else work.gi_frame) is None
 
     def cancelled(self) -> bool:
         """Say no: what it came to, those know who run it."""
         return False
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Give the loop on which it runs."""
-        return self.host.get_loop()
+        """Give the loop on which it runs; at a pause that of whoever asks."""
+        return get_running_loop() if self.host is None else self.host.get_loop()
 
     def get_coro(self) -> Coroutine[Any, Any, Any]:
         """Give the work."""

@@ -100,12 +100,13 @@ class OutputEstimator:
     What a pair has not shown yet is taken from the model's other tenants. The longest unused pair is forgotten.
     """
 
-    __slots__ = ("_down", "_max_keys", "_quantile", "_seen", "_up")
+    __slots__ = ("_down", "_many", "_max_keys", "_quantile", "_seen", "_up")
 
     def __init__(self, quantile: float = 0.75, max_keys: int = 10_000) -> None:
         self._quantile = quantile
         self._up, self._down = _factors(SMALLEST_STEP, quantile)
         self._max_keys = max_keys
+        self._many = max_keys // 2  # from which on it matters who was used last
         self._seen: OrderedDict[tuple[str | None, str] | str, _Quantile] = OrderedDict()
 
     def __len__(self) -> int:
@@ -126,7 +127,7 @@ class OutputEstimator:
         known = self._seen.get(pair)
         if known is None:
             known = self._begin(pair, seen)
-        else:
+        elif len(self._seen) > self._many:
             self._seen.move_to_end(pair)
         up, down = self._up, self._down
         while known is not None:
