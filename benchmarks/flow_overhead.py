@@ -4,6 +4,9 @@ With a provider in this process that waits once and answers, so that little else
 reach, as `records_path` does for the records. For information on the direct lane too, where each call comes back from
 the kernel to cold caches, and every instruction costs two or three times as much. Both gateways live in this process,
 so that the difference of two small numbers is not one of two processes.
+
+The machine is shared and slows down for moments, by a half and more, and a difference of two small numbers with it: the
+figure is the median of the quietest quarter of the rounds, by what on and off cost together; that of all stands beside.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def run(quick: bool) -> Iterator[Row]:
-    """Compare in many short rounds at 1 and at 50 at once; the figure is the median of the rounds' differences."""
+    """Compare in many short rounds, in this process and at 1 and at 50 at once over HTTP."""
     count, rounds = (200, 4) if quick else (1000, 31)
     both: list[tuple[dict[str, Any], dict[str, Any]]] = [({}, {}), (EVERYTHING, DEPLOYMENT)]
     # A round of these is some twenty milliseconds: the median needs more of them.
@@ -62,11 +65,12 @@ def run(quick: bool) -> Iterator[Row]:
 def _row(what: str, found: list[list[float]], limit: float | None = None) -> Row:
     off, on = found
     more = [a - b for a, b in zip(on, off, strict=True)]
-    median = statistics.median(more)
+    quietest = sorted(zip(on, off, strict=True), key=sum)[: max(3, len(on) // 4)]
+    figure = statistics.median(a - b for a, b in quietest)
     return Row(
         what, microseconds(on), f"off {microseconds(off)}",
-        f"+{median:,.1f} µs ({min(more):,.0f} to {max(more):,.0f})",
-        "" if limit is None else f"<= +{limit:g} µs", None if limit is None else median <= limit,
+        f"+{figure:,.1f} µs (of all rounds +{statistics.median(more):,.1f})",
+        "" if limit is None else f"<= +{limit:g} µs", None if limit is None else figure <= limit,
         {"on_us": on, "off_us": off, "more_us": more},
     )  # fmt: skip
 

@@ -102,3 +102,12 @@ def test_a_providers_remaining_counts_are_believed():
     deployment = limit("deployment:d", requests_per_minute=60, tokens_per_minute=60_000)
     deployment.correct(0.0, requests=1, tokens=500)
     assert try_reserve([deployment], 1000, 0.0) == pytest.approx(0.5)
+
+
+def test_the_slowest_limit_lets_its_burst_through_and_then_as_good_as_nothing():
+    slow = limit(requests_per_minute=5e-324, burst_size=2)
+    reserve([slow], 1)
+    reserve([slow], 1)
+    wait = try_reserve([slow], 1, 0.0)
+    assert not isinstance(wait, Permit)
+    assert wait > 1e9

@@ -13,6 +13,8 @@ __all__ = ["UNLIMITED", "Limit"]
 UNLIMITED = sys.maxsize
 """As many as there can be: a whole number, because the interpreter compares it fast with another."""
 
+# Once in thirty thousand years: as good as never, and still a number that can be divided by.
+SLOWEST = 1e-12
 # How much of the newest call's duration goes into the average.
 SMOOTHING = 0.1
 
@@ -173,7 +175,8 @@ class Limit:
 def _changed(bucket: Bucket | None, per_minute: float | None, burst: float, now: float) -> Bucket | None:
     if per_minute is None:
         return None
+    rate = max(SLOWEST, per_minute / 60.0)
     if bucket is None:
-        return Bucket(per_minute / 60.0, burst, now)
-    bucket.change(per_minute / 60.0, burst, now)
+        return Bucket(rate, burst, now)
+    bucket.change(rate, burst, now)
     return bucket
