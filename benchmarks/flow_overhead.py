@@ -1,9 +1,9 @@
 """What limits, breakers, merging and batching add to a call that nothing holds up.
 
-With a provider in this process that waits once and answers, so that little else is measured: that is what it must
-reach, as `records_path` does for the records. For information on the direct lane too, where each call comes back from
-the kernel to cold caches, and every instruction costs two or three times as much. Both gateways live in this process,
-so that the difference of two small numbers is not one of two processes.
+With a provider in this process that waits once and answers, so that little else is measured, as `records_path` does for
+the records; and on the direct lane, where each call comes back from the kernel to cold caches, and every instruction
+costs two or three times as much. Both are judged. Both gateways live in this process, so that the difference of two
+small numbers is not one of two processes.
 
 The machine is shared and slows down for moments, by a half and more, and a difference of two small numbers with it: the
 figure is the median of the quietest quarter of the rounds, by what on and off cost together; that of all stands beside.
@@ -54,15 +54,15 @@ def run(quick: bool) -> Iterator[Row]:
     yield _row("everything on, in this process", asyncio.run(_race(None, both, count, 5 * rounds, 1)), LIMIT)
     with upstream() as url:
         for at_once in (1, 50):
-            what = f"  over HTTP, {at_once} at once"
-            yield _row(what, asyncio.run(_race(url, both, count, rounds, at_once)))
+            what = f"everything on, over HTTP, {at_once} at once"
+            yield _row(what, asyncio.run(_race(url, both, count, rounds, at_once)), LIMIT)
         off, *each = asyncio.run(_race(url, [({}, {}), *PARTS.values()], count, max(3, rounds // 3), 1))
         for name, on in zip(PARTS, each, strict=True):
             more = [a - b for a, b in zip(on, off, strict=True)]
-            yield Row(f"    {name} alone", microseconds(on), "", f"+{statistics.median(more):,.1f} µs")
+            yield Row(f"  {name} alone", microseconds(on), "", f"+{statistics.median(more):,.1f} µs")
 
 
-def _row(what: str, found: list[list[float]], limit: float | None = None) -> Row:
+def _row(what: str, found: list[list[float]], limit: float) -> Row:
     off, on = found
     more = [a - b for a, b in zip(on, off, strict=True)]
     quietest = sorted(zip(on, off, strict=True), key=sum)[: max(3, len(on) // 4)]
@@ -70,7 +70,7 @@ def _row(what: str, found: list[list[float]], limit: float | None = None) -> Row
     return Row(
         what, microseconds(on), f"off {microseconds(off)}",
         f"+{figure:,.1f} µs (of all rounds +{statistics.median(more):,.1f})",
-        "" if limit is None else f"<= +{limit:g} µs", None if limit is None else figure <= limit,
+        f"<= +{limit:g} µs", figure <= limit,
         {"on_us": on, "off_us": off, "more_us": more},
     )  # fmt: skip
 
