@@ -19,7 +19,9 @@ def let_go_of_frames(error: BaseException | None, kinds: tuple[type[BaseExceptio
     went wrong without them; any other error keeps its frames, which are all that it has to say, unless its kind is
     named.
     """
-    while error is not None:
+    seen: set[int] = set()  # what was raised from each other goes in a circle
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, kinds):
             error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+        error = error.__context__ if error.__cause__ is None else error.__cause__
