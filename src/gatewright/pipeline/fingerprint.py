@@ -73,7 +73,7 @@ def canonical_text(request: Request, kept: AbstractSet[str] = frozenset()) -> by
         try:
             return _encoded(("chat", request.messages, params))
         except _UNWRITABLE:
-            return None
+            pass  # what its keys are may be mended
     return _respelled(request, kept)
 
 

@@ -129,24 +129,16 @@ class OutputEstimator:
             known = self._begin(pair, seen)
         elif len(self._seen) > self._many:
             self._seen.move_to_end(pair)
-        up, down = self._up, self._down
         while known is not None:
+            up, down = self._up, self._down
             if known.step > SMALLEST_STEP:
-                self._step(known, seen)
-            elif seen > known.expected:
+                known.step = max(SMALLEST_STEP, known.step / (1.0 + known.step))  # a half, a third, a quarter …
+                up, down = _factors(known.step, self._quantile)
+            if seen > known.expected:
                 known.expected *= up
             elif seen < known.expected:
                 known.expected *= down
             known = known.model
-
-    def _step(self, known: _Quantile, seen: float) -> None:
-        """Take one of the first steps, which are larger: a half, a third, a quarter …."""
-        known.step = max(SMALLEST_STEP, known.step / (1.0 + known.step))
-        up, down = _factors(known.step, self._quantile)
-        if seen > known.expected:
-            known.expected *= up
-        elif seen < known.expected:
-            known.expected *= down
 
     def _begin(self, pair: tuple[str | None, str], seen: float) -> _Quantile | None:
         """Keep what a pair showed first; gives what is known of the model, if it has something to learn from it."""
