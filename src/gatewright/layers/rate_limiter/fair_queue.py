@@ -30,8 +30,9 @@ from typing import Any
 
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.crowd import Crowd
-from gatewright.layers.rate_limiter.lanes import Entry, Gate, Lane, Line, Ticket, compact, surface
+from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket, compact, surface
 from gatewright.layers.rate_limiter.outlook import expected_wait, newcomers_wait, position
+from gatewright.layers.rate_limiter.parking import Parking
 from gatewright.layers.rate_limiter.roster import Roster
 
 __all__ = ["Admit", "FairQueue", "Gate", "Ticket"]
@@ -54,7 +55,7 @@ class FairQueue:
         self._numbers = count()
         self._roster = Roster()
         self._lines = self._roster.lines
-        self._ready: list[Entry] = []
+        self._parking = Parking(self._numbers)
         self._alarms: list[tuple[float, int, Line]] = []
         self._dead = 0
 
@@ -93,31 +94,30 @@ class FairQueue:
         self._size += 1
         self._crowd.add(tenant)
         if lane.length == 1:
-            self._make_ready(lane, None)
+            self._parking.make_ready(lane, None)
         return ticket
 
     def next(self, now: float, admit: Admit) -> Ticket | None:
         """Let the next call go and give its ticket; None when no more can go now. Ask until it is None."""
         self._ring(now)
-        while (entry := surface(self._ready, None)) is not None:
-            heappop(self._ready)
-            lane = entry[2]
-            barred_at = self._barred_at(lane)
+        parking = self._parking
+        while (lane := parking.take_ready()) is not None:
+            barred_at = parking.barred_at(lane)
             if barred_at is not None:
-                self._park(lane, barred_at)
+                parking.park(lane, barred_at)
                 continue
             ticket = lane.tickets[0]
             try:
                 closed = admit(ticket)
             except BaseException:
-                self._make_ready(lane, lane.came_from)
+                parking.make_ready(lane, lane.came_from)
                 raise
             if closed is None:
                 self._let_go(ticket, now)
                 return ticket
             line = self._lines[closed[0]]
             self._set_alarm(line, now + closed[1])
-            self._park(lane, line)
+            parking.park(lane, line)
         return None
 
     def is_free(self, gates: Sequence[Gate]) -> bool:
@@ -132,7 +132,7 @@ class FairQueue:
         """Say that a gate may have room now: a call released it, or its limit changed."""
         line = self._lines.get(gate)
         if line is not None:
-            self._call_up(line)
+            self._parking.call_up(line)
 
     def cancel(self, ticket: Ticket) -> bool:
         """Take a call out; False if it does not wait any more."""
@@ -145,11 +145,11 @@ class FairQueue:
             lane.drop_cancelled()
             # The call behind it may be smaller, and fit where this one did not.
             if was_next and lane.parked_at is not None:
-                self._call_up(lane.parked_at)
+                self._parking.call_up(lane.parked_at)
         else:
             self._close(lane)
             for line in lane.lines:
-                self._call_up(line)
+                self._parking.call_up(line)
         return True
 
     def displaced_by(self, tenant: Hashable, gates: Sequence[Gate]) -> list[Ticket]:
@@ -190,7 +190,7 @@ class FairQueue:
             raise RateLimited(f"the queue is full: {self._size} calls wait", retry_after=wait)
 
     def _close(self, lane: Lane) -> None:
-        self._release_held(lane)
+        self._parking.release_held(lane)
         self._roster.close(lane)
         self._dead += 1
         if self._dead > 2 * len(self._roster) + 64:
@@ -198,65 +198,9 @@ class FairQueue:
 
     def _compact(self) -> None:
         self._dead = 0
-        compact(self._ready)
+        compact(self._parking.ready)
         for line in self._lines.values():
             compact(line.parked)
-
-    def _make_ready(self, lane: Lane, came_from: Line | None) -> None:
-        lane.parked_at = None
-        lane.came_from = came_from
-        lane.contend_at(lane.shares)
-        self._put(lane, self._ready, None)
-
-    def _put(self, lane: Lane, heap: list[Entry], line: Line | None) -> None:
-        lane.entry = (lane.order_at(line), next(self._numbers), lane)
-        heappush(heap, lane.entry)
-
-    def _barred_at(self, lane: Lane) -> Line | None:
-        """Give the line in which somebody more urgent waits, or one that somebody of the same tenant holds."""
-        for line in lane.lines:
-            if line.parked and (top := surface(line.parked, line)) is not None and top[0] < lane.order_at(line):
-                return line
-            holder = line.holder
-            if holder is not None and holder is not lane and holder.order_at(line) < lane.order_at(line):
-                return line
-        return None
-
-    def _park(self, lane: Lane, line: Line) -> None:
-        came_from = lane.came_from
-        self._stand(lane, line)
-        if line.shared:
-            lane.met_shared = True
-            if lane.turned_away:
-                self._hold(lane)
-        else:
-            lane.turned_away = lane.turned_away or lane.met_shared
-        if came_from is not None and came_from is not line:
-            self._call_up(came_from)
-
-    def _stand(self, lane: Lane, line: Line) -> None:
-        lane.came_from = None
-        lane.parked_at = line
-        lane.contend_only_at(line)
-        self._put(lane, line.parked, line)
-
-    def _hold(self, lane: Lane) -> None:
-        for line in lane.lines:
-            if not line.shared and line.holder is None:
-                line.holder = lane
-
-    def _release_held(self, lane: Lane) -> None:
-        lane.met_shared = lane.turned_away = False
-        for line in lane.lines:
-            if line.holder is lane:
-                line.holder = None
-                self._call_up(line)
-
-    def _call_up(self, line: Line) -> None:
-        """Let the most urgent lane of a line try again."""
-        if line.parked and surface(line.parked, line) is not None:
-            lane = heappop(line.parked)[2]
-            self._make_ready(lane, line)
 
     def _call_up_next(self, line: Line, now: float) -> None:
         """Do the same after one has gone, unless the gate is closed to the next for now."""
@@ -267,7 +211,7 @@ class FairQueue:
         if closed_for > 0.0:
             self._set_alarm(line, now + closed_for)
         else:
-            self._call_up(line)
+            self._parking.call_up(line)
 
     def _let_go(self, ticket: Ticket, now: float) -> None:
         lane = ticket.lane
@@ -280,12 +224,12 @@ class FairQueue:
             self._close(lane)
         else:
             lane.drop_cancelled()
-            self._release_held(lane)
+            self._parking.release_held(lane)
             if came_from is None:
-                self._make_ready(lane, None)
+                self._parking.make_ready(lane, None)
             else:
                 # Back in line: whoever is due next there is tried next.
-                self._stand(lane, came_from)
+                self._parking.stand(lane, came_from)
         if came_from is not None:
             self._call_up_next(came_from, now)
 
@@ -310,4 +254,4 @@ class FairQueue:
             time, _, line = heappop(self._alarms)
             if line.alarm == time:
                 line.alarm = math.inf
-                self._call_up(line)
+                self._parking.call_up(line)
