@@ -200,3 +200,11 @@ def test_a_fingerprint_is_the_hash_of_what_is_written(data: st.DataObject) -> No
     text = canonical_text(request)
     assert text is not None
     assert fingerprint(request) == digest_of(text)
+
+
+def test_keys_that_are_no_texts_are_written_as_texts() -> None:
+    message = {"role": "user", "content": "Hello"}
+    odd = of({"messages": [message], 5: 1, "seed": 2})  # type: ignore[dict-item]
+    assert odd is not None
+    assert odd == of({"messages": [message], "5": 1, "seed": 2})
+    assert of({"messages": [message], (5,): 1, "seed": 2}) is None  # type: ignore[dict-item]
