@@ -61,9 +61,11 @@ class Health:
     async def limits(self, exchange: Exchange) -> None:
         """Give what is left of every limit in use, who waits at which place for how long, and each breaker."""
         gateway = self._gateway
+        queue = gateway.queue_status()
+        by_tenant: dict[str | None, int] = {tenant or "": waiting for tenant, waiting in queue.by_tenant.items()}
         shown = {
             "limits": gateway.rate_limits(),
-            "queue": gateway.queue_status(),
+            "queue": msgspec.structs.replace(queue, by_tenant=by_tenant),  # JSON has no key for "no tenant" but this
             "circuit_breakers": gateway.circuit_breakers(),
         }
         await exchange.answer(msgspec.json.encode(shown), [])

@@ -84,9 +84,11 @@ class FairQueue:
         now: float,
         weight: float = 1.0,
         priority: int = 0,
+        others_leave: bool = False,
     ) -> Ticket:
-        """Let a call wait; `RateLimited` if the queue, or a gate's part of it, is full."""
-        self._refuse_if_full(gates, cost, now)
+        """Let a call wait; `RateLimited` if the queue, or a gate's part of it, is full and no `others_leave` for it."""
+        if not others_leave:
+            self._refuse_if_full(gates, cost, now)
         lane = self._roster.lane(priority, tenant, weight, gates)
         ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, next(self._numbers))
         lane.tickets.append(ticket)
@@ -156,14 +158,16 @@ class FairQueue:
         """Give the calls that have to leave a full queue for one of `tenant`: the newest of whoever has most."""
         lines = filter(None, map(self._lines.get, gates))
         full: list[tuple[Crowd | None, int, Line | None]]
-        full = [(line.crowd, line.calls, line) for line in lines if line.calls == line.gate.max_waiting]
-        if self._size == self.max_size:
+        full = [(line.crowd, line.calls, line) for line in lines if line.calls >= line.gate.max_waiting]
+        if self._size >= self.max_size:
             full.append((self._crowd, self._size, None))
         displaced: list[Ticket] = []
         for crowd, room, line in full:
             if crowd is None or not crowd.gives_way(tenant, room):
                 return []
-            displaced.append(self._roster.newest(crowd.heaviest(), line))
+            # One that leaves makes room before all of its gates.
+            if not any(line is None or line in ticket.lane.lines for ticket in displaced):
+                displaced.append(self._roster.newest(crowd.heaviest(), line))
         return displaced
 
     def position(self, ticket: Ticket) -> int:

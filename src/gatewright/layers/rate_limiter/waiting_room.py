@@ -88,17 +88,19 @@ class WaitingRoom:
         waiter = Waiter(claim, limits, standing, now, self._loop.create_future())
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
-        for ticket in self._queue.displaced_by(claim.tenant, limits.all):
-            self._end(ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
-        self._enqueue(waiter, now)
-        self._waiters[waiter] = None
-        self._expect(waiter)
+        leaving = self._queue.displaced_by(claim.tenant, limits.all)
+        self._enqueue(waiter, now, others_leave=bool(leaving))
         hopeless = self._hopeless(waiter, now)
         if hopeless is not None:
+            # Nobody leaves for one who does not stay.
             self._remove(waiter)
-        self.pump()
-        if hopeless is not None:
+            self.pump()
             raise hopeless
+        for ticket in leaving:
+            self._end(ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
+        self._waiters[waiter] = None
+        self._expect(waiter)
+        self.pump()
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
@@ -202,7 +204,7 @@ class WaitingRoom:
             return too_late(claim, paused or [limit.scope for limit in waiter.limits.all], expected)
         return None
 
-    def _enqueue(self, waiter: Waiter, now: float) -> None:
+    def _enqueue(self, waiter: Waiter, now: float, *, others_leave: bool = False) -> None:
         claim, standing = waiter.claim, waiter.standing
         try:
             waiter.ticket = self._queue.enqueue(
@@ -213,6 +215,7 @@ class WaitingRoom:
                 now=now,
                 weight=standing.weight,
                 priority=standing.priority,
+                others_leave=others_leave,
             )
         except RateLimited as error:
             error.asked = False
