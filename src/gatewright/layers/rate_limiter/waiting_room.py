@@ -88,7 +88,10 @@ class WaitingRoom:
         waiter = Waiter(claim, limits, standing, now, self._loop.create_future())
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
-        leaving = self._queue.displaced_by(claim.tenant, limits.all)
+        leaving = [
+            (ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
+            for ticket in self._queue.displaced_by(claim.tenant, limits.all)
+        ]
         self._enqueue(waiter, now, others_leave=bool(leaving))
         hopeless = self._hopeless(waiter, now)
         if hopeless is not None:
@@ -96,8 +99,8 @@ class WaitingRoom:
             self._remove(waiter)
             self.pump()
             raise hopeless
-        for ticket in leaving:
-            self._end(ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
+        for other, error in leaving:
+            self._end(other, error)
         self._waiters[waiter] = None
         self._expect(waiter)
         self.pump()
