@@ -333,3 +333,13 @@ def test_an_answer_outlives_the_loop_on_which_it_came(gateway_of: Any, upstream:
     assert gateway.generate("same").text == "same"
     gateway.close()
     assert len(upstream.requests) <= 3
+
+
+async def test_what_one_does_to_its_vectors_is_not_seen_by_the_others(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, deduplication={"window": 5}) as gateway:
+        one, two = await asyncio.gather(gateway.embed_async("abc"), gateway.embed_async("abc"))
+        as_it_was = list(two.embeddings[0])
+        one.embeddings[0][0] = 99.0
+        two.embeddings[0][0] = 98.0
+        three = await gateway.embed_async("abc")
+    assert three.embeddings[0] == as_it_was

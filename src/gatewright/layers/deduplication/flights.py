@@ -72,7 +72,7 @@ class Flights:
         """Take the answer with which a flight lands, and keep it for the window, unless it is not all there."""
         now = self._now()
         key = flight.key
-        parts = tuple(answer.vectors if type(answer) is Embeddings else answer.choices)
+        parts = tuple(map(tuple, answer.vectors)) if type(answer) is Embeddings else tuple(answer.choices)
         weight = weight_of(answer, chunks)
         landed = Landed(now + self.window, key, flight.call.id, answer, parts, chunks, weight)
         if keep and self.window > 0.0 and self.by_key.get(key) is flight:

@@ -21,8 +21,8 @@ class Landed(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An answer, until when (monotonic seconds) it is given again, and roughly how many bytes it takes.
 
     It has nothing of the call, of its request or of what made it, and nothing that Python's collector looks at.
-    `parts` are the answer's choices or vectors: its lists are each caller's own, and what one does to them is not to
-    be seen by the others. `chunks` are those of a stream.
+    `parts` are the answer's choices or vectors: its lists, and each vector, are each caller's own: what one does to
+    them is not to be seen by the others. `chunks` are those of a stream.
     """
 
     until: float
@@ -38,7 +38,7 @@ class Landed(msgspec.Struct, frozen=True, eq=False, gc=False):
         answer: Any = self.answer
         cost, saved = (0.0, answer.cost_usd) if shared else (answer.cost_usd, None)
         if type(answer) is Embeddings:  # a struct's `isinstance` is an abstract class's: it is slow
-            return msgspec.structs.replace(answer, vectors=list(self.parts), cost_usd=cost, saved_usd=saved)
+            return msgspec.structs.replace(answer, vectors=list(map(list, self.parts)), cost_usd=cost, saved_usd=saved)
         return msgspec.structs.replace(answer, choices=list(self.parts), cost_usd=cost, saved_usd=saved)
 
     def reply(self, *, shared: bool = True) -> Reply[Any, Any]:
