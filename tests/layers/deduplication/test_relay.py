@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gatewright.layers.deduplication.relay import Relay
+from gatewright.layers.deduplication.relay import Relay, pause
 
 
 async def turns(number: int = 5) -> None:
@@ -293,3 +293,27 @@ async def test_one_may_be_run_within_another(outer_goes_on: bool) -> None:
     await turns()
     assert outcome == ([2] if outer_goes_on else [])
     assert inner.done()
+
+
+async def test_work_at_a_pause_is_ended_by_whoever_is_woken_before_the_end_of_the_task_that_ran_it_is_told() -> None:
+    gate, read = asyncio.Event(), asyncio.get_running_loop().create_future()
+    steps: list[str] = []
+
+    async def work() -> None:
+        try:
+            await gate.wait()
+            read.set_result(None)  # as one stream tells all of its readers of a chunk
+            await pause()
+        finally:
+            steps.append("cleaned")
+
+    task, relay = begun(work(), lambda: True)
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    await read
+    await relay.end()
+    assert steps == ["cleaned"]
+    assert relay.done()

@@ -90,7 +90,7 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
     @property
     def is_handed_over(self) -> bool:
         """Whether the one who ran it has gone, and it goes on by itself."""
-        return self.task is not None
+        return self.task is not None and not self.task.done()
 
     @types.coroutine
     def run(self) -> Generator[Any, None, Any]:
@@ -153,18 +153,16 @@ class Relay(msgspec.Struct, eq=False, weakref=True, kw_only=True):
 
     def hand_over(self, context: contextvars.Context | None) -> bool:
         """Have another task go on if somebody wants the outcome; whoever runs it now is to stop. False if nobody."""
-        if self.task is not None or not self.let_go():
+        if self.is_handed_over or not self.let_go():
             return False
-        self.task = task = self.get_loop().create_task(self.fly_on(), context=context)
-        task.add_done_callback(self._heir_ended)
+        self.task = self.get_loop().create_task(self.fly_on(), context=context)
         return True
-
-    def _heir_ended(self, _: asyncio.Task[None]) -> None:
-        self.task = None
 
     async def end(self) -> None:
         """Cancel work that stands still, or goes on by itself, and wait until it has cleaned up."""
-        if (task := self.task) is not None:
+        task = self.task
+        # Whoever is woken by what another task read may come here before the callbacks of its end: it is asked itself.
+        if task is not None and not task.done():
             # Not the task, which may not have begun: what it runs would be left standing.
             self.cancel()
             await asyncio.wait((task,))
