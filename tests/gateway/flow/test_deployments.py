@@ -68,6 +68,16 @@ async def test_remaining_headers_correct_the_limit(remotes: Any, gateway_over: A
     assert corrected.requests < 1.5
 
 
+async def test_what_a_call_did_not_use_does_not_come_on_top_of_what_its_provider_says_is_left(
+    remotes: Any, gateway_over: Any, limit_of: Any
+) -> None:
+    one = remotes()
+    one.headers = {"x-ratelimit-remaining-tokens": "0"}
+    async with gateway_over(one, each={"tpm": 600}) as gateway:
+        await gateway.generate_async("hello")
+        assert limit_of(gateway, "deployment:m#0").tokens < 5  # but what has come in since
+
+
 async def test_remaining_headers_never_raise_a_limit(remotes: Any, gateway_over: Any, limit_of: Any) -> None:
     one = remotes()
     one.headers = {"x-ratelimit-remaining-requests": "100000", "x-ratelimit-remaining-tokens": "100000"}

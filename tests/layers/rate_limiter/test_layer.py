@@ -381,17 +381,38 @@ async def test_our_own_refusal_pauses_nothing():
     assert scene.limits.has_room("d", scene.clock.now())
 
 
-async def test_the_providers_remaining_counts_correct_the_limit():
-    async def telling(_call):
-        reply = Reply.whole(answer("a"))
+@pytest.mark.parametrize("reserved", [10, 1_000])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_providers_remaining_counts_correct_the_limit(reserved, streamed):
+    script = ScriptedProvider([answer("a")])
+
+    async def telling(made):
+        reply = await script(made) if streamed else Reply.whole(answer("a"))
         reply.limits = ProviderLimits(remaining_requests=2, remaining_tokens=1000)
         return reply
 
     scene = Scene(provider=telling, tenant=None, deployment={"rpm": 60, "tpm": 60_000})
-    await scene.ask(call(max_tokens=10))
-    requests, tokens = scene.spent("deployment:d")
-    assert requests == 58
-    assert tokens == 59_000 - (PROMPT + 10 - 50)
+    await scene.ask(call(max_tokens=reserved, stream=streamed))
+    # The call itself is counted in what its provider says: neither what it gives back nor what it owes comes on top.
+    assert scene.spent("deployment:d") == (58, 59_000)
+
+
+async def test_what_came_in_during_a_stream_is_there_at_its_end():
+    gate = asyncio.Event()
+    script = ScriptedProvider([answer("a")], gate=gate)
+
+    async def telling(made):
+        gate.set()
+        reply = await script(made)
+        reply.limits = ProviderLimits(remaining_tokens=1000)
+        return reply
+
+    scene = Scene(provider=telling, tenant=None, deployment={"tpm": 60_000})
+    async with await scene.handle(call(max_tokens=1_000, stream=True)) as reply:
+        await scene.clock.advance(2.0)
+        await reply.value()
+    level = scene.limiter.levels()[0]
+    assert level.tokens == pytest.approx(1000 + 2_000)
 
 
 async def test_a_forgotten_deployment_has_no_limit_any_more():

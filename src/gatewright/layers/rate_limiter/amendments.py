@@ -93,9 +93,9 @@ class Amendments:
         """Lower what is left."""
         amendment = self._of(limit)
         if requests is not None:
-            amendment.most_requests = min(amendment.most_requests, max(0.0, requests))
+            amendment.most_requests = min(amendment.most_requests, requests)
         if tokens is not None:
-            amendment.most_tokens = min(amendment.most_tokens, max(0.0, tokens))
+            amendment.most_tokens = min(amendment.most_tokens, tokens)
 
     def take(self, limit: Limit) -> tuple[float, float]:
         """Give the requests and tokens to put back, to whoever asks for that limit now and takes them along."""

@@ -72,9 +72,8 @@ class Bucket:
 
     def correct(self, remaining: float, now: float) -> None:
         """Take a provider's word for what is left; only downwards, because the configured limit holds too."""
-        left = max(0.0, remaining)
-        if left < self.level(now):
-            self.believe(left, now)
+        if remaining < self.level(now):
+            self.believe(remaining, now)
 
     def change(self, rate: float, burst: float, now: float) -> None:
         """Change the limit from `now` on; a raised burst is filled at the new rate, and debts stay."""

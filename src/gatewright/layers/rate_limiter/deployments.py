@@ -8,11 +8,13 @@ from typing import Any
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.limiter import RateLimiter
-from gatewright.layers.rate_limiter.permit import Claim
+from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
+from gatewright.pipeline.settling import Outcome
 from gatewright.types.deployment import Deployment
+from gatewright.types.limits import ProviderLimits
 
 __all__ = ["DeploymentLimitLayer", "DeploymentLimits"]
 
@@ -78,13 +80,27 @@ class DeploymentLimitLayer:
             self._obey(error)
             meter.settle_failed(permit, call, error)
             raise
-        if reply.limits is not None:
-            limiter.correct(self._id, reply.limits)
+        # The provider's word is taken before the call is settled, so that nobody goes by what is put back then.
+        left = reply.limits
         if reply.is_whole:
+            if left is not None:
+                limiter.correct(self._id, left, to_come=meter.unused(permit, call, reply.given))
             meter.charge(permit, call, reply.given)  # there is nothing to come
         else:
             reply.when_settled(lambda outcome: meter.settle(permit, call, outcome))
+            if left is not None:
+                self._believe(left, reply, permit, call)
         return reply
+
+    def _believe(self, left: ProviderLimits, reply: Reply[Any, Any], permit: Permit, call: Call) -> None:
+        limiter, said_at = self._limiter, self._limiter.now()
+        limiter.correct(self._id, left)
+
+        def still_believe(outcome: Outcome[Any]) -> None:
+            unused = limiter.meter.unused(permit, call, outcome.value)
+            limiter.correct(self._id, left, said_at=said_at, to_come=unused)
+
+        reply.when_settled(still_believe)
 
     def _claim(self, call: Call, tokens: float) -> Claim:
         return Claim(

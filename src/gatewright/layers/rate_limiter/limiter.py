@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import CallCancelled, GatewayClosed
+from gatewright.layers.rate_limiter.bucket import Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.estimator import OutputEstimator
 from gatewright.layers.rate_limiter.ledger import try_reserve
@@ -156,13 +157,24 @@ class RateLimiter:
                     self._shared.pause(limit, until - now)
                 self._room.refuse_hopeless(limit)
 
-    def correct(self, deployment: str, left: ProviderLimits) -> None:
-        """Take a provider's word for what is left; only downwards, because the configured limit holds too."""
+    def correct(
+        self, deployment: str, left: ProviderLimits, *, said_at: float | None = None, to_come: float = 0.0
+    ) -> None:
+        """Take a provider's word for what is left; only downwards, because the configured limit holds too.
+
+        It holds for `said_at`, and is filled since. `to_come` are the tokens that its own call has still to put back:
+        they must not come on top of it.
+        """
         now = self.now()
+        past = 0.0 if said_at is None else now - said_at
         for limit in self.limit_of(deployment):
-            limit.correct(now, requests=left.remaining_requests, tokens=left.remaining_tokens)
+            requests = _now_left(left.remaining_requests, limit.requests, past)
+            tokens = _now_left(left.remaining_tokens, limit.tokens, past)
+            if tokens is not None:
+                tokens -= to_come
+            limit.correct(now, requests=requests, tokens=tokens)
             if self._shared is not None:
-                self._shared.correct(limit, left.remaining_requests, left.remaining_tokens)
+                self._shared.correct(limit, requests, tokens)
 
     def has_room(self, deployment: str, now: float) -> bool:
         """Say whether a call would go through to a deployment at once."""
@@ -237,6 +249,11 @@ class RateLimiter:
     def _sweep(self, now: float) -> None:
         self._sweep_at = now + SWEEP_SECONDS
         self._registry.evict_idle(now, SWEPT_AT_ONCE)
+
+
+def _now_left(said: int | None, bucket: Bucket | None, past: float) -> float | None:
+    """Give what is left now of what a provider said was left `past` seconds ago."""
+    return None if said is None or bucket is None else max(0, said) + past * bucket.rate
 
 
 def _cut_off() -> CallCancelled:

@@ -79,12 +79,7 @@ class TokenMeter:
             return
         self._request = None
         try:
-            usage: Usage = value.usage
-            written = usage.completion_tokens
-            used = usage.total_tokens or usage.prompt_tokens + written
-            if used <= 0:
-                written = _written(value)
-                used = prompt_tokens(call.request) + written
+            used, written = _used_and_written(call, value)
         except Exception:
             # A provider's own kind of value: the permit must not be lost with it.
             permit.settle(None)
@@ -97,6 +92,13 @@ class TokenMeter:
             self.estimator.learn(call.caller.tenant_id, call.request.model, each)
         self._value, self._used, self._charged = value, used, call.id
 
+    def unused(self, permit: Permit, call: Call, value: Any) -> float:
+        """Give the tokens that will be put back when an answer is charged; below zero they will be owed."""
+        try:
+            return permit.tokens - _used_and_written(call, value)[0]
+        except Exception:  # noqa: BLE001 - a provider's own kind of value: `charge` tells of it
+            return 0.0
+
     def settle_failed(self, permit: Permit, call: Call, error: BaseException) -> None:
         """Charge what was used of a call that has no reply; its request stays charged, unless it was never sent."""
         at_work = not isinstance(error, Exception) or isinstance(error, AT_WORK)
@@ -106,6 +108,16 @@ class TokenMeter:
             permit.settle(0)
         else:
             permit.cancel()
+
+
+def _used_and_written(call: Call, value: Any) -> tuple[int, int]:
+    usage: Usage = value.usage
+    written = usage.completion_tokens
+    used = usage.total_tokens or usage.prompt_tokens + written
+    if used <= 0:
+        written = _written(value)
+        used = prompt_tokens(call.request) + written
+    return used, written
 
 
 def _written(value: Any) -> int:
