@@ -259,11 +259,15 @@ class NotFound(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """A limit was reached, the provider's or the gateway's own; `retry_after` says when to come back."""
+    """A limit was reached, the provider's or the gateway's own; `retry_after` says when to come back.
+
+    `limits` is what the provider said with it is left, a `ProviderLimits`.
+    """
 
     code = "rate_limited"
     status = 429
     retryable = True
+    limits: Any = None
 
 
 class ProviderTimeout(GatewayError):

@@ -77,7 +77,7 @@ class DeploymentLimitLayer:
             reply = await proceed(call)
         except BaseException as error:
             # First the pause: whoever is called up by what this gives back must meet it.
-            self._obey(error)
+            self._obey(error, permit)
             meter.settle_failed(permit, call, error)
             raise
         # The provider's word is taken before the call is settled, so that nobody goes by what is put back then.
@@ -112,6 +112,10 @@ class DeploymentLimitLayer:
             deadline=call.deadline,
         )
 
-    def _obey(self, error: BaseException) -> None:
-        if isinstance(error, RateLimited) and error.asked and error.retry_after is not None:
+    def _obey(self, error: BaseException, permit: Permit) -> None:
+        if not isinstance(error, RateLimited) or not error.asked:
+            return
+        if error.retry_after is not None:
             self._limiter.pause(self._id, self._limiter.now() + error.retry_after)
+        if error.limits is not None:
+            self._limiter.correct(self._id, error.limits, to_come=permit.tokens)  # a refused call puts back all

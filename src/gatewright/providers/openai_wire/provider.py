@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gatewright.errors import ConnectionFailed, GatewayError, InvalidProviderResponse, redact
+from gatewright.errors import ConnectionFailed, GatewayError, InvalidProviderResponse, RateLimited, redact
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.reply import Reply
 from gatewright.providers.catalogue import WireSpec, wire_spec
@@ -84,7 +84,10 @@ class OpenAIWire:
         """Nothing to let go of: the client is the gateway's."""
 
     def _error(self, status: int, headers: Mapping[str, str], data: bytes) -> GatewayError:
-        return error_of(status, headers, data, *self._payloads.secrets)
+        error = error_of(status, headers, data, *self._payloads.secrets)
+        if self._limited and isinstance(error, RateLimited):
+            error.limits = limits_of(headers)
+        return error
 
     def _decode(self, decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         try:
