@@ -14,10 +14,11 @@ from gatewright.errors import GatewayError, RateLimited
 from gatewright.layers.rate_limiter.alarm import Alarm
 from gatewright.layers.rate_limiter.asking import Asking
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
+from gatewright.layers.rate_limiter.lanes import Lane
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
-from gatewright.layers.rate_limiter.outlook import wait_behind
+from gatewright.layers.rate_limiter.outlook import outlook, wait_behind
 from gatewright.layers.rate_limiter.permit import Claim, Giver, Permit
 from gatewright.layers.rate_limiter.registry import Standing
 from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, displaced, known_wait, too_late, waited_too_long
@@ -45,6 +46,7 @@ class WaitingRoom:
         self._waiters: dict[Waiter, None] = {}  # in the order of their arrival
         self._loop: asyncio.AbstractEventLoop | None = None  # theirs
         self._expiries: list[tuple[float, int, Waiter]] = []
+        self._turned_away: list[tuple[Waiter, Limit]] = []
         self._numbers = count()
         self._alarm = Alarm(clock, self._ring)
         self._now = 0.0
@@ -145,7 +147,23 @@ class WaitingRoom:
         for waiter in waiters:
             if waiter in self._waiters and (limit := waiter.waits_for) is not None and not limit.config.queues:
                 self._end(waiter, cannot_wait(waiter.claim, limit, wait_behind(waiter.ticket, now)))
+        for lane in dict.fromkeys(waiter.ticket.lane for waiter in waiters if waiter in self._waiters):
+            self._refuse_late(lane, now)
         self.pump()
+
+    def _refuse_late(self, lane: Lane, now: float) -> None:
+        """Refuse those in a lane who cannot make their deadline any more; whoever is behind them comes earlier."""
+        late: list[tuple[Waiter, float]] = []
+        before = sooner = 0.0
+        for ticket, _, expected in outlook(lane, now):
+            waiter: Waiter = ticket.call
+            deadline, wait = waiter.claim.deadline, expected - sooner
+            if deadline is not None and now + wait > deadline:
+                late.append((waiter, wait))
+                sooner += expected - before
+            before = expected
+        for waiter, wait in late:
+            self._end(waiter, too_late(waiter.claim, [limit.scope for limit in waiter.limits.all], wait))
 
     def refuse_hopeless(self, limit: Limit) -> None:
         """Refuse those who wait for a limit that is paused for longer than they can wait."""
@@ -238,7 +256,7 @@ class WaitingRoom:
         while True:
             while (ticket := self._queue.next(now, self._reserve)) is not None:
                 self._let_go(ticket.call, now)
-            if not self._expire(now):
+            if not self._refuse_turned_away(now) and not self._expire(now):
                 break
         return self._next_due()
 
@@ -253,13 +271,28 @@ class WaitingRoom:
 
     def _reserve(self, ticket: Ticket) -> tuple[Gate, float] | None:
         waiter: Waiter = ticket.call
-        if self._asking is not None:
-            return self._asking.reserve(waiter, self._now)
+        closed = self._try(waiter) if self._asking is None else self._asking.reserve(waiter, self._now)
+        # One that waited elsewhere may come to a limit for which calls do not wait.
+        if closed is not None and not closed[0].config.queues and not waiter.asking:
+            self._turned_away.append((waiter, closed[0]))
+        return closed
+
+    def _try(self, waiter: Waiter) -> tuple[Limit, float] | None:
         got = try_reserve(waiter.limits, waiter.claim.tokens, self._now, self._giver)
         if isinstance(got, Permit):
             waiter.permit = got
             return None
         return blocked_by(waiter.limits.all, waiter.claim.tokens, self._now)
+
+    def _refuse_turned_away(self, now: float) -> bool:
+        """Refuse those who came to a limit for which calls do not wait; False if there was nobody."""
+        if not self._turned_away:
+            return False
+        turned_away, self._turned_away = self._turned_away, []
+        for waiter, limit in turned_away:
+            if waiter in self._waiters:
+                self._end(waiter, cannot_wait(waiter.claim, limit, wait_behind(waiter.ticket, now)))
+        return True
 
     def _let_go(self, waiter: Waiter, now: float) -> None:
         del self._waiters[waiter]
