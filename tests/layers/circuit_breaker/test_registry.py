@@ -149,6 +149,10 @@ def test_by_hand(breakers, clock):
     assert breakers.of(deployment("much later")).breaker.state == "closed"
     breakers.open()
     assert {guard.breaker.state for guard in (a, b, c, later)} == {"open"}
+    latest = breakers.of(deployment("latest"))
+    assert latest.breaker.state == "open"
+    breakers.close(provider="acme")
+    assert breakers.of(deployment("after that")).breaker.state == "closed"
     breakers.close()
     assert {guard.breaker.state for guard in (a, b, c, later)} == {"closed"}
 
@@ -160,3 +164,11 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest(breakers):
     with pytest.raises(NotFound, match="no breaker of deployment 'x'"):
         breakers.reset("x")
     assert {guard.breaker.state for guard in guards} == {"closed"}
+
+
+def test_a_deployment_of_another_provider_is_named(breakers):
+    guard = breakers.of(A)
+    breakers.of(C)
+    with pytest.raises(NotFound, match="'a' is a deployment of 'acme'"):
+        breakers.open("a", provider=C.provider)
+    assert guard.breaker.state == "closed"

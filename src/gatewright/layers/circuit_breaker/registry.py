@@ -25,8 +25,8 @@ __all__ = ["CircuitBreakers"]
 class CircuitBreakers:
     """Keeps a breaker for as long as someone uses it; on the home loop only.
 
-    A configuration of a provider's own stands before the one for all. What a hand does to a whole provider holds for
-    its deployments that are asked for later, too. `shared` tells other processes, and hears from them.
+    A configuration of a provider's own stands before the one for all. What a hand does to a whole provider, or to all,
+    holds for the deployments that are asked for later, too. `shared` tells other processes, and hears from them.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class CircuitBreakers:
         self._config = _checked(config)
         self._shared = shared
         self._of_provider: dict[str, CircuitBreakerConfig] = {}
-        self._opened_providers: set[str] = set()
+        self._all_opened = False
+        self._opened: dict[str, bool] = {}  # the providers of which it was said since, or of which alone
         self._clock = clock
         self._events = events
         self._random = random
@@ -76,7 +77,7 @@ class CircuitBreakers:
             )
             if self._shared is not None:
                 self._shared.add(guard)
-            if deployment.provider in self._opened_providers:
+            if self._opened.get(deployment.provider, self._all_opened):
                 guard.breaker.open_by_hand(self._clock.now())
         return guard
 
@@ -102,20 +103,17 @@ class CircuitBreakers:
 
     def open(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let nothing through to a deployment, a provider's, or all known ones, until it is closed or reset."""
-        guards = self._chosen(deployment_id, provider)
-        if provider is not None:
-            self._opened_providers.add(provider)
-        for guard in guards:
+        for guard in self._moved(deployment_id, provider, opened=True):
             guard.breaker.open_by_hand(self._clock.now())
 
     def close(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let everything through again, to the same choice; how often a breaker opened lately is remembered."""
-        for guard in self._freed(deployment_id, provider):
+        for guard in self._moved(deployment_id, provider, opened=False):
             guard.breaker.close_by_hand(self._clock.now())
 
     def reset(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Make the breakers of the same choice as new."""
-        for guard in self._freed(deployment_id, provider):
+        for guard in self._moved(deployment_id, provider, opened=False):
             guard.breaker.reset(self._clock.now())
 
     def status(self) -> list[CircuitBreakerStatus]:
@@ -134,12 +132,15 @@ class CircuitBreakers:
     def _config_of(self, provider: str) -> CircuitBreakerConfig:
         return self._of_provider.get(provider, self._config)
 
-    def _freed(self, deployment_id: str | None, provider: str | None) -> list[DeploymentBreaker]:
+    def _moved(self, deployment_id: str | None, provider: str | None, *, opened: bool) -> list[DeploymentBreaker]:
+        """Give the breakers that a hand moves, and remember it for those that come later."""
         guards = self._chosen(deployment_id, provider)
-        if provider is not None:
-            self._opened_providers.discard(provider)
-        elif deployment_id is None:
-            self._opened_providers.clear()
+        if deployment_id is None:
+            if provider is None:
+                self._all_opened = opened
+                self._opened.clear()
+            else:
+                self._opened[provider] = opened
         return guards
 
     def _chosen(self, deployment_id: str | None, provider: str | None) -> list[DeploymentBreaker]:
@@ -149,6 +150,9 @@ class CircuitBreakers:
             if not guards:
                 raise _unknown("deployment", deployment_id, self._guards)
         if provider is not None and not any(guard.provider == provider for guard in guards):
+            if deployment_id is not None:
+                own = guards[0].provider
+                raise NotFound(f"provider: {deployment_id!r} is a deployment of {own!r}", param="provider")
             raise _unknown("provider", provider, [guard.provider for guard in self._guards.values()])
         return [guard for guard in guards if provider is None or guard.provider == provider]
 
