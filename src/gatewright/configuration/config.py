@@ -25,7 +25,7 @@ from gatewright.layers.cache import CacheConfig, CacheMechanism
 from gatewright.layers.cache.config import MAX_TTL
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deduplication.config import DeduplicationConfig
-from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.config import MOST, RateLimitConfig
 from gatewright.layers.routing.retries import RetryConfig
 from gatewright.layers.routing.strategies import StrategyName
 from gatewright.layers.validation.config import ValidationConfig
@@ -61,11 +61,11 @@ class LiteLLMParams(Config):
     api_base: str | None = None
     custom_llm_provider: str | None = None
     timeout: float | None = Field(default=None, gt=0)
-    rpm: int | None = Field(default=None, gt=0)
-    tpm: int | None = Field(default=None, gt=0)
+    rpm: int | None = Field(default=None, gt=0, le=MOST)
+    tpm: int | None = Field(default=None, gt=0, le=MOST)
     weight: float | None = Field(default=None, ge=0)
     order: int | None = None
-    max_parallel_requests: int | None = Field(default=None, gt=0)
+    max_parallel_requests: int | None = Field(default=None, gt=0, le=MOST)
     extra_headers: dict[str, str] | None = None
     lane: Lane | None = None
     http2: bool | None = None
@@ -101,8 +101,8 @@ class ModelEntry(Config):
     model_name: str = Field(min_length=1)
     litellm_params: LiteLLMParams
     model_info: dict[str, Any] = {}
-    rpm: int | None = Field(default=None, gt=0)
-    tpm: int | None = Field(default=None, gt=0)
+    rpm: int | None = Field(default=None, gt=0, le=MOST)
+    tpm: int | None = Field(default=None, gt=0, le=MOST)
     weight: float | None = Field(default=None, ge=0)
     order: int | None = None
     lane: Lane | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from gatewright.configuration.config import GatewayConfig
 from gatewright.configuration.deployments import LOCAL_PROVIDERS
@@ -19,9 +19,11 @@ from gatewright.layers.rate_limiter import LimitStatus, QueueStatus, RateLimitCo
 from gatewright.layers.rate_limiter.registry import Scope
 from gatewright.llmops.pricing import catalogue
 from gatewright.providers.catalogue import KEY_VARIABLES, provider_name
-from gatewright.types.configuration import nearest
+from gatewright.types.configuration import Config, nearest
 
 __all__ = ["FlowControls"]
+
+C = TypeVar("C", bound=Config)
 
 
 class FlowControls:
@@ -46,6 +48,7 @@ class FlowControls:
         """
         if config is not None and not isinstance(config, RateLimitConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"config: expected a RateLimitConfig, got {type(config).__name__}", param="config")
+        config = None if config is None else _read_again(config)
         _check_name("tenant_id", tenant_id)
         _check_name("model", model)
         _check_name("key_id", key_id)
@@ -69,6 +72,7 @@ class FlowControls:
             raise ConfigurationError(
                 f"config: expected a CircuitBreakerConfig, got {type(config).__name__}", param="config"
             )
+        config = _read_again(config)
         _check_name("provider", provider)
         self._home.do(lambda: self._assembly.isolate(config, self._known_provider(provider)))
 
@@ -168,6 +172,11 @@ class FlowControls:
         if not breakers.are_on:
             raise ConfigurationError("circuit_breaker: it is off: configure_circuit_breaker switches it on")
         return breakers
+
+
+def _read_again(config: C) -> C:
+    """Check a configuration that may have been made without: by pydantic's `model_copy` or `model_construct`."""
+    return type(config).read(dict(config), "")
 
 
 def _check_text(what: str, name: object) -> None:

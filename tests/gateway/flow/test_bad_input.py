@@ -20,6 +20,7 @@ BAD_LIMITS = [
     for value in (0, -1, math.nan, math.inf, "many")
 ] + [
     ("burst_size", 0.5),
+    *((name, 10**400) for name in ("burst_size", "burst_tokens", "max_concurrent", "max_queue_size")),
     ("queue_timeout", -1),
     ("queue_timeout", math.nan),
     ("queue_timeout", math.inf),
@@ -38,6 +39,7 @@ BAD_BREAKERS = [
     ("failure_rate", 0),
     ("failure_rate", 1.5),
     ("window", math.nan),
+    ("window", 1e-304),
     ("half_open_probes", 0),
     ("jitter", -0.1),
     ("threshold", 5),
@@ -125,6 +127,17 @@ async def test_a_refused_change_of_a_limit_changes_nothing(
     assert [(one.scope, one.request_burst, one.token_burst) for one in after] == [
         (one.scope, one.request_burst, one.token_burst) for one in before
     ]
+
+
+async def test_what_pydantic_copied_without_a_look_is_looked_at(gateway_of: Any, upstream: Any) -> None:
+    async with gateway_of(upstream, rate_limit=OLD) as gateway:
+        await gateway.generate_async("a")
+        with pytest.raises(ConfigurationError, match="requests_per_minute"):
+            gateway.configure_rate_limiting(OLD.model_copy(update={"requests_per_minute": -5}))
+        with pytest.raises(ConfigurationError, match="timeout"):
+            gateway.configure_circuit_breaker(CircuitBreakerConfig.model_construct(timeout=math.nan))
+        assert gateway.rate_limits()[0].request_burst == 60
+        assert [one.state for one in gateway.circuit_breakers()] == ["closed"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class CircuitBreakerConfig(Config):
     timeout: float = Field(default=60.0, gt=0)
     failure_rate: float = Field(default=0.5, gt=0, le=1)
     minimum_calls: int = Field(default=20, ge=1)
-    window: float = Field(default=60.0, gt=0)
+    window: float = Field(default=60.0, ge=0.001)
     max_open_time: float = Field(default=600.0, gt=0)
     jitter: float = Field(default=0.1, ge=0, le=1)
     half_open_probes: int = Field(default=1, ge=1)

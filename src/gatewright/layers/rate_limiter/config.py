@@ -6,7 +6,11 @@ from pydantic import Field
 
 from gatewright.types.configuration import Config
 
-__all__ = ["RateLimitConfig"]
+__all__ = ["MOST", "RateLimitConfig"]
+
+
+MOST = 10**15
+"""More than anyone counts, and a number that can still be told apart from the next one when it is a float."""
 
 
 class RateLimitConfig(Config):
@@ -19,12 +23,12 @@ class RateLimitConfig(Config):
 
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
-    burst_size: int | None = Field(default=None, ge=1)
-    burst_tokens: int | None = Field(default=None, ge=1)
-    max_concurrent: int | None = Field(default=None, ge=1)
+    burst_size: int | None = Field(default=None, ge=1, le=MOST)
+    burst_tokens: int | None = Field(default=None, ge=1, le=MOST)
+    max_concurrent: int | None = Field(default=None, ge=1, le=MOST)
     enable_queuing: bool = True
     queue_timeout: float = Field(default=30.0, ge=0)
-    max_queue_size: int = Field(default=10_000, ge=0)
+    max_queue_size: int = Field(default=10_000, ge=0, le=MOST)
     weight: float = Field(default=1.0, gt=0)
     priority: int = 0
 
