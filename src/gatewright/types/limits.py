@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ProviderLimits"]
+__all__ = ["LONGEST_PAUSE", "ProviderLimits"]
+
+LONGEST_PAUSE = 86_400.0
+"""Seconds for which one answer's `Retry-After` closes a deployment at most: a daily quota's, and longer is a slip."""
 
 
 class ProviderLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -435,3 +435,13 @@ async def test_tenants_have_their_weight_at_a_deployment_too():
     assert [made.caller.tenant_id for made in scene.provider.calls[1:]].count("b") == 3
     await scene.clock.advance(8)
     await asyncio.gather(*tasks)
+
+
+async def test_a_pause_is_no_longer_than_a_day():
+    async def tired(_call):
+        raise errors.RateLimited("come again", retry_after=1e25)
+
+    scene = Scene(provider=tired, tenant=None, deployment={"rpm": 60})
+    with pytest.raises(errors.RateLimited):
+        await scene.ask()
+    assert scene.limiter.levels()[0].paused_for == pytest.approx(86_400)

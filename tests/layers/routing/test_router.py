@@ -23,7 +23,7 @@ from gatewright.errors import (
     StreamInterrupted,
 )
 from gatewright.layers.deadline import DeadlineLayer
-from gatewright.layers.routing.plan import MAX_PAUSE_SECONDS, Fallbacks
+from gatewright.layers.routing.plan import Fallbacks
 from gatewright.layers.routing.retries import RetryConfig
 from gatewright.layers.routing.router import Router
 from gatewright.layers.routing.table import RoutingTable
@@ -33,6 +33,7 @@ from gatewright.pipeline.layer import stack
 from gatewright.pipeline.reply import Reply
 from gatewright.testing import FakeClock, ScriptedProvider, Step
 from gatewright.types.deployment import Deployment
+from gatewright.types.limits import LONGEST_PAUSE
 from gatewright.types.requests import GenerateRequest
 from gatewright.types.results import Chunk, ToolCallDelta
 from gatewright.types.usage import Price, Usage
@@ -168,7 +169,7 @@ async def test_a_retry_after_of_ages_does_not_close_a_deployment_for_ever():
     scene = Scene({"a": [[RateLimited("slow down", retry_after=1e12), "hello"]]})
     with pytest.raises(RateLimited):
         await scene.answer()
-    await scene.clock.advance(MAX_PAUSE_SECONDS)
+    await scene.clock.advance(LONGEST_PAUSE)
     assert (await scene.answer()).choices[0].text == "hello"
 
 

@@ -14,7 +14,7 @@ from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.pipeline.settling import Outcome
 from gatewright.types.deployment import Deployment
-from gatewright.types.limits import ProviderLimits
+from gatewright.types.limits import LONGEST_PAUSE, ProviderLimits
 
 __all__ = ["DeploymentLimitLayer", "DeploymentLimits"]
 
@@ -116,6 +116,6 @@ class DeploymentLimitLayer:
         if not isinstance(error, RateLimited) or not error.asked:
             return
         if error.retry_after is not None:
-            self._limiter.pause(self._id, self._limiter.now() + error.retry_after)
+            self._limiter.pause(self._id, self._limiter.now() + min(error.retry_after, LONGEST_PAUSE))
         if error.limits is not None:
             self._limiter.correct(self._id, error.limits, to_come=permit.tokens)  # a refused call puts back all

@@ -23,15 +23,13 @@ from gatewright.errors import (
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig, backoff
 from gatewright.layers.routing.state import DeploymentState
+from gatewright.types.limits import LONGEST_PAUSE
 
 __all__ = ["Fallbacks", "Plan", "Rules", "Step"]
 
 # Wrong at this deployment, perhaps right at the next, even where asking the same one again is of no use: a key that
 # is not accepted, a quota that is used up, a certificate that is not trusted.
 _ELSEWHERE = (AuthenticationFailed, PermissionDenied, NotFound, RateLimited, ConnectionFailed)
-
-MAX_PAUSE_SECONDS = 3600.0
-"""The longest that one answer's `Retry-After` closes a deployment for all calls: it may be a slip."""
 
 
 def _goes_elsewhere(error: GatewayError) -> bool:
@@ -132,7 +130,7 @@ class Plan(msgspec.Struct):
             self.attempts -= 1
             return
         if error.retry_after is not None and error.retryable and error.asked:
-            seconds = min(error.retry_after, max(MAX_PAUSE_SECONDS, self._rules.config.max_retry_after))
+            seconds = min(error.retry_after, max(LONGEST_PAUSE, self._rules.config.max_retry_after))
             failed.pause(now + seconds, limited=isinstance(error, RateLimited))
         if not (error.retryable and error.asked):
             # Nothing to wait for; or its own limit was waited for already, as long as that is allowed.
