@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import TYPE_CHECKING
 
 from gatewright.clock import Clock
 from gatewright.errors import GatewayError, RateLimited
 from gatewright.layers.rate_limiter.alarm import Alarm
 from gatewright.layers.rate_limiter.asking import Asking
+from gatewright.layers.rate_limiter.expiries import Expiries
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
 from gatewright.layers.rate_limiter.lanes import Lane
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
@@ -45,9 +44,8 @@ class WaitingRoom:
         self._queue = FairQueue(max_size, foretold=shared is None)
         self._waiters: dict[Waiter, None] = {}  # in the order of their arrival
         self._loop: asyncio.AbstractEventLoop | None = None  # theirs
-        self._expiries: list[tuple[float, int, Waiter]] = []
+        self._expiries = Expiries(self._waiters)
         self._turned_away: list[tuple[Waiter, Limit]] = []
-        self._numbers = count()
         self._alarm = Alarm(clock, self._ring)
         self._now = 0.0
         waits = self._waiters.__contains__
@@ -104,7 +102,7 @@ class WaitingRoom:
         for other, error in leaving:
             self._end(other, error)
         self._waiters[waiter] = None
-        self._expect(waiter)
+        self._expiries.add(waiter)
         self.pump()
         return waiter
 
@@ -212,7 +210,7 @@ class WaitingRoom:
                 return
         if (until := waiter.last_moment()) != waiter.expires:
             waiter.expires = until
-            self._expect(waiter)
+            self._expiries.add(waiter)
 
     def _hopeless(self, waiter: Waiter, now: float) -> GatewayError | None:
         """Say why a call that has just come cannot make it in time, if so."""
@@ -244,12 +242,6 @@ class WaitingRoom:
             error.retry_after = known_wait(error.retry_after)
             raise
 
-    def _expect(self, waiter: Waiter) -> None:
-        heappush(self._expiries, (waiter.expires, next(self._numbers), waiter))
-        if len(self._expiries) > 2 * len(self._waiters) + 64:
-            self._expiries = [one for one in self._expiries if one[2] in self._waiters and one[0] == one[2].expires]
-            heapify(self._expiries)
-
     def _ring(self) -> float | None:
         """Let go and refuse whoever is due, and give the next time at which somebody may be."""
         now = self._now = self._clock.now()
@@ -261,12 +253,10 @@ class WaitingRoom:
         return self._next_due()
 
     def _next_due(self) -> float | None:
-        if not self._waiters:
-            self._expiries.clear()
+        expires = self._expiries.next
+        if expires is None:
             return None
-        while self._expiries[0][2] not in self._waiters:
-            heappop(self._expiries)
-        foretold, expires = self._queue.next_alarm, self._expiries[0][0]
+        foretold = self._queue.next_alarm
         return expires if foretold is None else min(foretold, expires)
 
     def _reserve(self, ticket: Ticket) -> tuple[Gate, float] | None:
@@ -310,11 +300,9 @@ class WaitingRoom:
     def _expire(self, now: float) -> bool:
         """Refuse those whose time is up; False if there was nobody."""
         somebody = False
-        while self._expiries and self._expiries[0][0] <= now:
-            at, _, waiter = heappop(self._expiries)
-            if waiter in self._waiters and at == waiter.expires:
-                self._end(waiter, waited_too_long(waiter, wait_behind(waiter.ticket, now), now))
-                somebody = True
+        while (waiter := self._expiries.take_due(now)) is not None:
+            self._end(waiter, waited_too_long(waiter, wait_behind(waiter.ticket, now), now))
+            somebody = True
         return somebody
 
     def _remove(self, waiter: Waiter) -> None:
