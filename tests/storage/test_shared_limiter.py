@@ -69,6 +69,26 @@ async def test_a_call_waits_for_a_permit_of_another_process(process):
     await asyncio.wait_for(waiting, 0.5)
 
 
+async def test_a_large_call_has_its_turn_before_the_small_ones_of_another_process(process):
+    small, large = (process(tokens_per_minute=12_000, burst_tokens=200) for _ in range(2))
+    await small.admit(200)
+    went = 0
+
+    async def ask_for_all_that_comes_in():
+        nonlocal went
+        while True:
+            (await small.admit(10)).settle(10)
+            went += 1
+
+    others = asyncio.create_task(ask_for_all_that_comes_in())
+    try:
+        for _ in range(3):
+            (await asyncio.wait_for(large.admit(60), 2.0)).settle(60)
+    finally:
+        others.cancel()
+    assert went >= 3  # nor does the large one keep them away
+
+
 async def test_calls_that_do_not_wait_are_refused_at_once_with_the_time(process):
     one, other = (process(requests_per_minute=6, burst_size=1, enable_queuing=False) for _ in range(2))
     await one.admit()

@@ -85,7 +85,7 @@ class Asking:
 
         waiter.asking = True
         waiter.refused = None
-        self._ledger.ask(limits, waiter.claim.tokens, answered)
+        self._ledger.ask(limits, waiter.claim.tokens, answered, waits=True)
         under_way = waiter.asking
 
 

@@ -102,8 +102,13 @@ class SharedLedger:
                 got.undo(self._now())
             raise
 
-    def ask(self, limits: Sequence[Limit], tokens: float, then: Callable[[Permit | Refusal], None]) -> None:
-        """Do the same without waiting; `then` is given the outcome, once and for certain, maybe before this returns."""
+    def ask(
+        self, limits: Sequence[Limit], tokens: float, then: Callable[[Permit | Refusal], None], *, waits: bool = False
+    ) -> None:
+        """Do the same without waiting; `then` is given the outcome, once and for certain, maybe before this returns.
+
+        One that `waits`, and asks again at least twice a second, has its turn before other processes' smaller calls.
+        """
         if self._store.is_degraded:
             then(self._locally(limits, tokens))
             return
@@ -112,7 +117,7 @@ class SharedLedger:
         keys: list[bytes] = []
         permit_keys: list[bytes] = []
         ended: list[bytes] = []
-        packed = [CHARGE.pack(tokens, LEASE)]
+        packed = [CHARGE.pack(tokens, LEASE, 1.0 if waits else 0.0, self._process)]
         for limit in limits:
             terms = known.get(limit.scope)
             if terms is None or terms.config is not limit.config:

@@ -25,7 +25,7 @@ __all__ = [
     "mirror",
 ]
 
-CHARGE = Struct("<dd")
+CHARGE = Struct("<ddd8s")
 VERDICT = Struct("<dd")
 BACK_AND_BELIEF = Struct("<ddddd")
 LEFT = Struct("<dddd")
