@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from gatewright import GatewayConfig
-from gatewright.configuration.litellm_keys import SECTIONS, ignored
+from gatewright.configuration.litellm_ignored import ignored
+from gatewright.configuration.litellm_keys import SECTIONS
 from gatewright.configuration.yaml_file import Finding, read_yaml
 from gatewright.errors import ConfigurationError
 

@@ -11,7 +11,8 @@ import msgspec
 from pydantic import SecretStr
 
 from gatewright.configuration.config import GatewayConfig, LiteLLMParams, ModelEntry
-from gatewright.configuration.litellm_keys import PARAMS_IGNORED, REQUEST_PARAMS, SETTING_PREFIXES
+from gatewright.configuration.litellm_ignored import PARAMS_IGNORED
+from gatewright.configuration.litellm_keys import REQUEST_PARAMS, SETTING_PREFIXES
 from gatewright.configuration.references import variable_of
 from gatewright.errors import ConfigurationError
 from gatewright.llmops.own_prices import price_from_settings

@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 import yaml
 
-from gatewright.configuration.litellm_keys import SECTIONS, TOP_IGNORED, ignored, known_keys
+from gatewright.configuration.litellm_ignored import TOP_IGNORED, ignored
+from gatewright.configuration.litellm_keys import SECTIONS, known_keys
 from gatewright.errors import ConfigurationError
 from gatewright.types.configuration import mapping, nearest
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from gatewright.configuration.config import LiteLLMParams, ModelEntry
-from gatewright.configuration.litellm_keys import PARAMS_IGNORED, PARAMS_KNOWN, SETTING_PREFIXES
+from gatewright.configuration.litellm_ignored import PARAMS_IGNORED
+from gatewright.configuration.litellm_keys import PARAMS_KNOWN, SETTING_PREFIXES
 from gatewright.llmops.price_entries import is_price_name
 from gatewright.types.configuration import mapping, nearest
 

@@ -17,8 +17,8 @@ class RecordsConfig(Config):
     A record is in the journal before its caller has the answer, and in the store `interval` seconds later: the longer
     it waits, the more are written at once, which is less work for each.
     `journal_max_bytes` is what the journal may hold while the store is down; after that new calls are refused, or the
-    oldest records dropped and counted. `fsync` makes each record outlive a power cut too, at milliseconds a call.
-    The `keep_…` are days, None for ever.
+    oldest records dropped and counted. `journal_fsync` makes each record outlive a power cut too, at
+    milliseconds a call. The `keep_…` are days, None for ever.
     """
 
     interval: float = Field(default=1.0, gt=0, le=60)
