@@ -12,6 +12,7 @@ import typer
 
 from gatewright import errors
 from gatewright.cli.output import complain
+from gatewright.redaction import redact
 
 __all__ = ["EPILOG", "Debug", "code_of", "reported"]
 
@@ -85,4 +86,4 @@ def _say(error: BaseException) -> None:
     elif isinstance(error, errors.GatewayError):
         complain("error", str(error))
     else:
-        complain("error", f"{type(error).__name__}: {errors.redact(str(error))} (--debug shows where)")
+        complain("error", f"{type(error).__name__}: {redact(str(error))} (--debug shows where)")

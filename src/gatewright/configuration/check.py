@@ -18,10 +18,11 @@ from gatewright.configuration.guard_settings import check_guards
 from gatewright.configuration.naming import named_models
 from gatewright.configuration.references import resolved_settings, variable_of
 from gatewright.configuration.yaml_file import Finding, YamlFile, read_yaml
-from gatewright.errors import AuthenticationFailed, ConfigurationError, NotFound, redact
+from gatewright.errors import AuthenticationFailed, ConfigurationError, NotFound
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.providers.catalogue import key_variables, provider_name, wire_spec
 from gatewright.providers.lanes import Lanes, lane_of
+from gatewright.redaction import redact
 from gatewright.types.configuration import is_secret, written_path
 from gatewright.types.deployment import Deployment
 from gatewright.types.usage import Price

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from gatewright.clock import Clock
 from gatewright.configuration.config import GatewayConfig
-from gatewright.errors import ConfigurationError, redact
+from gatewright.errors import ConfigurationError
 from gatewright.layers.validation.config import ValidationConfig
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import Events, GuardTripped
 from gatewright.pipeline.layer import Layer
+from gatewright.redaction import redact
 
 if TYPE_CHECKING:
     from gatewright.layers.validation.manager import ValidationManager

@@ -7,7 +7,7 @@ from binascii import unhexlify
 from collections.abc import Callable
 
 from gatewright.clock import Clock
-from gatewright.errors import RecordsUnavailable, redact
+from gatewright.errors import RecordsUnavailable
 from gatewright.llmops.accounts import Account, AttemptMade, first_token, overhead, status_of, type_of
 from gatewright.llmops.contents import answer_text, request_text
 from gatewright.llmops.mending import mended
@@ -24,6 +24,7 @@ from gatewright.pipeline.events import (
     RetryScheduled,
     StreamEnded,
 )
+from gatewright.redaction import redact
 from gatewright.types.records import GuardVerdict, LateAttempt, OperationRecord, encode_record
 from gatewright.types.results import Answer, Embeddings
 from gatewright.types.usage import NO_USAGE

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from gatewright.errors import ConfigurationError, redact
+from gatewright.errors import ConfigurationError
+from gatewright.redaction import redact
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -21,9 +21,9 @@ from gatewright.errors import (
     ProviderUnavailable,
     RateLimited,
     UnsupportedParameter,
-    redact,
 )
 from gatewright.providers.litellm.upstream import causes, codes_of, retry_after_of, status_of
+from gatewright.redaction import redact
 from gatewright.types.deployment import Deployment
 
 __all__ = ["gateway_error"]

@@ -23,9 +23,9 @@ from gatewright.errors import (
     GatewayError,
     ProviderTimeout,
     ProviderUnavailable,
-    redact,
 )
 from gatewright.providers.local.launch import READY, Launch
+from gatewright.redaction import redact
 
 __all__ = ["Endpoint", "LlamaServer", "ServerSettings"]
 

@@ -22,9 +22,9 @@ from gatewright.errors import (
     ProviderTimeout,
     ProviderUnavailable,
     RateLimited,
-    redact,
 )
 from gatewright.providers.openai_wire.shapes import ErrorBody
+from gatewright.redaction import redact
 from gatewright.types.configuration import mapping
 
 __all__ = ["error_of", "retry_after"]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gatewright.errors import ConnectionFailed, GatewayError, InvalidProviderResponse, RateLimited, redact
+from gatewright.errors import ConnectionFailed, GatewayError, InvalidProviderResponse, RateLimited
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.reply import Reply
 from gatewright.providers.catalogue import WireSpec, wire_spec
@@ -20,6 +20,7 @@ from gatewright.providers.openai_wire.payload import Payloads
 from gatewright.providers.openai_wire.shapes import EmbeddingsBody, EventBody, WholeBody
 from gatewright.providers.openai_wire.signals import limits_of
 from gatewright.providers.openai_wire.sse import EventStream
+from gatewright.redaction import redact
 from gatewright.types.deployment import Deployment
 from gatewright.types.estimates import estimated_usage
 from gatewright.types.folding import AnswerFold, chunks_of

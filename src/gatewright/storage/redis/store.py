@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gatewright.errors import redact
+from gatewright.redaction import redact
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis.address import RedisAddress
 from gatewright.storage.redis.connection import RedisConnection
