@@ -13,14 +13,22 @@ from gatewright.layers.rate_limiter.alarm import Alarm
 from gatewright.layers.rate_limiter.asking import Asking
 from gatewright.layers.rate_limiter.expiries import Expiries
 from gatewright.layers.rate_limiter.fair_queue import FairQueue, Gate, Ticket
-from gatewright.layers.rate_limiter.lanes import Lane
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
-from gatewright.layers.rate_limiter.outlook import outlook, wait_behind
+from gatewright.layers.rate_limiter.outlook import wait_behind
 from gatewright.layers.rate_limiter.permit import Claim, Giver, Permit
+from gatewright.layers.rate_limiter.refusals import (
+    cannot_wait,
+    displaced,
+    hopeless,
+    known_wait,
+    late,
+    too_late,
+    waited_too_long,
+)
 from gatewright.layers.rate_limiter.registry import Standing
-from gatewright.layers.rate_limiter.waiter import Waiter, cannot_wait, displaced, known_wait, too_late, waited_too_long
+from gatewright.layers.rate_limiter.waiter import Waiter
 
 if TYPE_CHECKING:
     from gatewright.layers.rate_limiter.shared import Refusal, SharedLedger
@@ -93,14 +101,14 @@ class WaitingRoom:
             for ticket in self._queue.displaced_by(claim.tenant, limits.all)
         ]
         self._enqueue(waiter, now, others_leave=bool(leaving))
-        hopeless = self._hopeless(waiter, now)
-        if hopeless is not None:
+        error = hopeless(waiter, now)
+        if error is not None:
             # Nobody leaves for one who does not stay.
             self._remove(waiter)
             self.pump()
-            raise hopeless
-        for other, error in leaving:
-            self._end(other, error)
+            raise error
+        for other, its_error in leaving:
+            self._end(other, its_error)
         self._waiters[waiter] = None
         self._expiries.add(waiter)
         self.pump()
@@ -146,22 +154,9 @@ class WaitingRoom:
             if waiter in self._waiters and (limit := waiter.waits_for) is not None and not limit.config.queues:
                 self._end(waiter, cannot_wait(waiter.claim, limit, wait_behind(waiter.ticket, now)))
         for lane in dict.fromkeys(waiter.ticket.lane for waiter in waiters if waiter in self._waiters):
-            self._refuse_late(lane, now)
+            for waiter, error in late(lane, now):
+                self._end(waiter, error)
         self.pump()
-
-    def _refuse_late(self, lane: Lane, now: float) -> None:
-        """Refuse those in a lane who cannot make their deadline any more; whoever is behind them comes earlier."""
-        late: list[tuple[Waiter, float]] = []
-        before = sooner = 0.0
-        for ticket, _, expected in outlook(lane, now):
-            waiter: Waiter = ticket.call
-            deadline, wait = waiter.claim.deadline, expected - sooner
-            if deadline is not None and now + wait > deadline:
-                late.append((waiter, wait))
-                sooner += expected - before
-            before = expected
-        for waiter, wait in late:
-            self._end(waiter, too_late(waiter.claim, [limit.scope for limit in waiter.limits.all], wait))
 
     def refuse_hopeless(self, limit: Limit) -> None:
         """Refuse those who wait for a limit that is paused for longer than they can wait."""
@@ -211,17 +206,6 @@ class WaitingRoom:
         if (until := waiter.last_moment()) != waiter.expires:
             waiter.expires = until
             self._expiries.add(waiter)
-
-    def _hopeless(self, waiter: Waiter, now: float) -> GatewayError | None:
-        """Say why a call that has just come cannot make it in time, if so."""
-        claim = waiter.claim
-        paused = [limit.scope for limit in waiter.limits.all if limit.paused_until > waiter.expires]
-        if not paused and claim.deadline is None:
-            return None
-        expected = self.expected_wait(waiter, now)
-        if paused or (claim.deadline is not None and now + expected > claim.deadline):
-            return too_late(claim, paused or [limit.scope for limit in waiter.limits.all], expected)
-        return None
 
     def _enqueue(self, waiter: Waiter, now: float, *, others_leave: bool = False) -> None:
         claim, standing = waiter.claim, waiter.standing
