@@ -94,11 +94,11 @@ async def test_one_unknown_provider_is_no_reason_to_worry():
 
 async def test_a_callers_faults_do_not_count():
     watched = Watched(A1)
-    for error in (errors.BadRequest("x"), errors.CallCancelled("x"), errors.DeadlineExceeded("x")):
+    for error in (errors.BadRequest("x"), errors.CallCancelled("x"), errors.NotFound("x")):
         watched.attempts(A1, good=1, error=error, bad=10)
     provider = await watched.provider()
     assert (provider["status"], provider["success_rate"], provider["last_error"]) == ("healthy", 1.0, None)
-    assert provider["errors"] == {"BadRequest": 10, "CallCancelled": 10, "DeadlineExceeded": 10}
+    assert provider["errors"] == {"BadRequest": 10, "CallCancelled": 10, "NotFound": 10}
 
 
 async def test_unhealthy_needs_enough_calls():

@@ -39,7 +39,7 @@ def test_several_are_added_up_with_the_latest_fault():
     assert (summary.total, summary.last_fault, summary.fault_age) == (3, errors.ProviderTimeout, 1.0)
 
 
-@pytest.mark.parametrize("error", [errors.BadRequest, errors.CallCancelled, errors.DeadlineExceeded, errors.NotFound])
+@pytest.mark.parametrize("error", [errors.BadRequest, errors.CallCancelled, errors.NotFound])
 def test_a_callers_faults_never_count(error):
     assert not is_fault(error("no"))
 

@@ -22,7 +22,8 @@ from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.window import PARTS, SlidingWindow
 
 FAULTS = [ConnectionFailed, ProviderTimeout, ProviderUnavailable, AuthenticationFailed]
-NO_FAULTS = [BadRequest, NotFound, CallCancelled, DeadlineExceeded, ValueError]
+NO_FAULTS = [BadRequest, NotFound, CallCancelled, ValueError]
+FRUITLESS = [RateLimited, DeadlineExceeded]
 
 configs = st.builds(
     CircuitBreakerConfig,
@@ -36,6 +37,7 @@ configs = st.builds(
     half_open_probes=st.integers(1, 3),
     probe_timeout=st.floats(5, 60),
     rate_limit_persistence=st.floats(0, 20),
+    deadline_persistence=st.floats(0, 20),
 )
 
 
@@ -51,7 +53,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.state = "closed"
         self.in_a_row = 0
         self.calls: list[tuple[float, bool]] = []
-        self.limited_since = None
+        self.fruitless_since = None
         self.probes: list[float] = []
         self.recovered = 0
         self.by_hand = False
@@ -66,7 +68,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.probes = []
         if state == "closed":
             self.calls = []
-            self.limited_since = None
+            self.fruitless_since = None
 
     def lately(self):
         part = self.config.window / PARTS
@@ -122,7 +124,7 @@ class BreakerMachine(RuleBasedStateMachine):
         if epoch != self.epoch:
             return
         self.in_a_row = 0
-        self.limited_since = None
+        self.fruitless_since = None
         if self.state == "closed":
             self.calls.append((self.now, False))
         else:
@@ -139,18 +141,19 @@ class BreakerMachine(RuleBasedStateMachine):
             self.probes[-1] = last
 
     @precondition(lambda self: self.passes)
-    @rule(number=st.integers(0, 1000), error=st.sampled_from([*FAULTS, *FAULTS, *NO_FAULTS, RateLimited, RateLimited]))
+    @rule(number=st.integers(0, 1000), error=st.sampled_from([*FAULTS, *FAULTS, *NO_FAULTS, *FRUITLESS, *FRUITLESS]))
     def failed(self, number, error):
         permit, epoch, _ = self.passes.pop(number % len(self.passes))
         self.breaker.record_failure(permit, error("it failed"), self.now)
         if epoch != self.epoch:
             return
-        counts = error in FAULTS
+        counts, config = error in FAULTS, self.config
         if counts:
-            self.limited_since = None
-        if error is RateLimited:
-            self.limited_since = self.now if self.limited_since is None else self.limited_since
-            counts = self.now - self.limited_since >= self.config.rate_limit_persistence
+            self.fruitless_since = None
+        if error in FRUITLESS:
+            persistence = config.rate_limit_persistence if error is RateLimited else config.deadline_persistence
+            self.fruitless_since = self.now if self.fruitless_since is None else self.fruitless_since
+            counts = self.now - self.fruitless_since >= persistence
         if self.state == "half_open":
             if counts:
                 self.expect_open()

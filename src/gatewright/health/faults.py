@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatewright.errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    DeadlineExceeded,
     GatewayError,
     InvalidProviderResponse,
     ProviderTimeout,
@@ -15,11 +16,12 @@ from gatewright.errors import (
 
 __all__ = ["is_fault", "origin", "wording"]
 
-# As the circuit breaker sees it, and rate limits: they are no reason to leave a deployment alone, but its callers
-# have no answer. A caller's own faults, what is forbidden or not found, deadlines and cancellations never count.
+# As the circuit breaker sees it, and rate limits and deadlines: they are no reason to leave a deployment alone, but its
+# callers have no answer. A caller's own faults, what is forbidden or not found, and cancellations never count.
 _WORDINGS: dict[type[GatewayError], str] = {
     AuthenticationFailed: "Authentication failed",
     ConnectionFailed: "Connection failed",
+    DeadlineExceeded: "Timed out",
     InvalidProviderResponse: "Invalid response",
     ProviderTimeout: "Timed out",
     ProviderUnavailable: "Service unavailable",

@@ -1,6 +1,6 @@
 import pytest
 
-from gatewright.errors import BadRequest, ConnectionFailed, ProviderUnavailable, RateLimited
+from gatewright.errors import BadRequest, ConnectionFailed, DeadlineExceeded, ProviderUnavailable, RateLimited
 from gatewright.layers.circuit_breaker.breaker import Breaker
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 
@@ -113,6 +113,20 @@ def test_a_rate_limit_counts_when_it_persists():
     fail(it, 58.0, 50, RateLimited("slow down"))
     assert it.state == "closed"
     fail(it, 88.0, 2, RateLimited("slow down"))
+    assert it.state == "open"
+
+
+def test_a_deadline_counts_when_there_is_nothing_else():
+    it = breaker(failure_threshold=2, deadline_persistence=10)
+    fail(it, 0.0, 50, DeadlineExceeded("late"))
+    fail(it, 9.0, 50, DeadlineExceeded("late"))
+    it.record_success(it.allow(9.0), 9.0)
+    fail(it, 18.0, 50, DeadlineExceeded("late"))
+    assert it.state == "closed"
+    fail(it, 28.0, 2, DeadlineExceeded("late"))
+    assert it.state == "open"
+    until = it.next_probe_at(28.0)
+    fail(it, until, 1, DeadlineExceeded("late"))
     assert it.state == "open"
 
 

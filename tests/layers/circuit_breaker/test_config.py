@@ -23,6 +23,7 @@ from gatewright.layers.circuit_breaker import CircuitBreakerConfig
         ("half_open_probes", 0),
         ("probe_timeout", 0),
         ("rate_limit_persistence", -1),
+        ("deadline_persistence", -0.5),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(field, value):

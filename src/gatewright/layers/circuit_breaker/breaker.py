@@ -11,7 +11,7 @@ import msgspec
 
 from gatewright.errors import GatewayError
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
-from gatewright.layers.circuit_breaker.faults import is_fault, is_rate_limit
+from gatewright.layers.circuit_breaker.faults import is_fault, is_rate_limit, is_silence
 from gatewright.layers.circuit_breaker.window import SlidingWindow
 
 __all__ = ["Breaker", "BreakerStatus", "Reason", "State", "Transition"]
@@ -56,9 +56,9 @@ class Breaker:
     __slots__ = (
         "_closed_at",
         "_config",
+        "_fruitless_since",
         "_in_a_row",
         "_last_probe_at",
-        "_limited_since",
         "_on_change",
         "_open_until",
         "_openings",
@@ -85,7 +85,7 @@ class Breaker:
         self._window = SlidingWindow(config.window)
         self.generation = 1
         self._in_a_row = 0
-        self._limited_since: float | None = None
+        self._fruitless_since: float | None = None
         self._open_until = -math.inf
         self._openings = 0
         self._closed_at = -math.inf
@@ -124,7 +124,7 @@ class Breaker:
         if permit != self.generation:
             return
         self._in_a_row = 0
-        self._limited_since = None
+        self._fruitless_since = None
         if self.state == "closed":
             window = self._window
             if now >= window.ends:
@@ -218,13 +218,17 @@ class Breaker:
 
     def _counts(self, error: BaseException, now: float) -> bool:
         if is_fault(error):
-            self._limited_since = None
+            self._fruitless_since = None
             return True
-        if not is_rate_limit(error):
+        if is_rate_limit(error):
+            persistence = self._config.rate_limit_persistence
+        elif is_silence(error):
+            persistence = self._config.deadline_persistence
+        else:
             return False
-        if self._limited_since is None:
-            self._limited_since = now
-        return now - self._limited_since >= self._config.rate_limit_persistence
+        if self._fruitless_since is None:
+            self._fruitless_since = now
+        return now - self._fruitless_since >= persistence
 
     def _judge(self, error: BaseException, now: float) -> None:
         window, config = self._window, self._config
@@ -253,7 +257,7 @@ class Breaker:
     def _close(self, now: float, reason: Reason) -> None:
         self._open_until = self._probes_from = -math.inf
         self._closed_at = now
-        self._limited_since = None
+        self._fruitless_since = None
         self._window.clear()
         self._change("closed", now, reason)
 

@@ -17,7 +17,8 @@ class CircuitBreakerConfig(Config):
     follows, up to `max_open_time`, and longer by a random part of `jitter`. Then it lets `half_open_probes` calls
     at once through; `success_threshold` successes close it, one failure opens it again. A probe of which nothing
     was heard for `probe_timeout` is given up. Rate limits (429) count as failures once there was nothing else
-    for `rate_limit_persistence`.
+    for `rate_limit_persistence`; a deadline is its caller's choice, and counts, where it passes without a word of the
+    deployment, once there was nothing else for `deadline_persistence`.
     """
 
     enabled: bool = True
@@ -32,6 +33,7 @@ class CircuitBreakerConfig(Config):
     half_open_probes: int = Field(default=1, ge=1)
     probe_timeout: float = Field(default=60.0, gt=0)
     rate_limit_persistence: float = Field(default=30.0, ge=0)
+    deadline_persistence: float = Field(default=10.0, ge=0)
 
     @property
     def longest_open_time(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatewright.errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    DeadlineExceeded,
     InvalidProviderResponse,
     ProviderTimeout,
     ProviderUnavailable,
@@ -12,10 +13,10 @@ from gatewright.errors import (
     StreamInterrupted,
 )
 
-__all__ = ["is_fault", "is_rate_limit"]
+__all__ = ["is_fault", "is_rate_limit", "is_silence"]
 
 # A key that is not accepted is the deployment's own and fails for everyone, so it counts. What a provider forbids
-# or does not find (403, 404) may be about this one request, and a deadline is the caller's choice: they never count.
+# or does not find (403, 404) may be about this one request: that never counts.
 FAULTS = (AuthenticationFailed, ConnectionFailed, InvalidProviderResponse, ProviderTimeout, ProviderUnavailable)
 
 
@@ -29,6 +30,11 @@ def is_rate_limit(error: BaseException) -> bool:
     """Whether an error says that the deployment has no room at present."""
     origin = _origin(error)
     return isinstance(origin, RateLimited) and origin.asked
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether an error says that nothing came of the deployment in the time that a caller had for it."""
+    return isinstance(error, DeadlineExceeded) and error.asked
 
 
 def _origin(error: BaseException) -> BaseException:

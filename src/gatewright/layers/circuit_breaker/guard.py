@@ -12,6 +12,7 @@ from gatewright.clock import Clock
 from gatewright.errors import ProviderUnavailable
 from gatewright.layers.circuit_breaker.breaker import Breaker, Transition
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
+from gatewright.layers.circuit_breaker.faults import is_silence
 from gatewright.pipeline.events import BreakerChanged, Events
 from gatewright.pipeline.settling import Outcome
 
@@ -109,10 +110,10 @@ class DeploymentBreaker:
             self.wake()
 
     def settled(self, permit: int, outcome: Outcome[object]) -> None:
-        """Say how the stream of the call with this pass ended; one that its reader left says nothing."""
+        """Say how the stream of the call with this pass ended; what its reader or a deadline cut off says nothing."""
         if outcome.state == "completed":
             self.succeeded(permit)
-        elif outcome.state == "failed" and outcome.error is not None:
+        elif outcome.state == "failed" and outcome.error is not None and not is_silence(outcome.error):
             self.failed(permit, outcome.error)
         else:
             self.given_up(permit)

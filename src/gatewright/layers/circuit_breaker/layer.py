@@ -7,6 +7,7 @@ from typing import Any
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.cut_off import reason_of
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 
@@ -37,8 +38,12 @@ class CircuitBreakerLayer:
         except Exception as error:
             guard.failed(permit, error)
             raise
-        except BaseException:
-            guard.given_up(permit)
+        except BaseException as error:
+            reason = reason_of(error, call, self._now())
+            if reason is None:
+                guard.given_up(permit)
+            else:
+                guard.failed(permit, reason)
             raise
         if reply.is_whole or breaker.state != "closed":
             breaker.record_success(permit, self._now())

@@ -20,6 +20,7 @@ from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Name, 
 from gatewright.layers.rate_limiter.status import LimitStatus, QueueStatus, limit_status, queue_status
 from gatewright.layers.rate_limiter.waiter import Waiter
 from gatewright.layers.rate_limiter.waiting_room import WaitingRoom
+from gatewright.pipeline.cut_off import mark_as_unasked
 from gatewright.pipeline.events import CallAdmitted, CallQueued, Events
 from gatewright.types.limits import ProviderLimits
 
@@ -140,7 +141,7 @@ class RateLimiter:
         except BaseException as error:
             self._room.leave(waiter)
             if not isinstance(error, Exception):
-                error.asked = False  # type: ignore[attr-defined]
+                mark_as_unasked(error)
             raise
         if self._events.heard:
             waited = self.now() - waiter.queued_at

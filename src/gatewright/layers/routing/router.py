@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gatewright.clock import Clock
-from gatewright.errors import GatewayError, InvalidProviderResponse
+from gatewright.errors import DeadlineExceeded, GatewayError, InvalidProviderResponse
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.plan import Fallbacks, Plan, Rules, Step
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig
@@ -18,6 +18,7 @@ from gatewright.layers.routing.state import DeploymentState
 from gatewright.layers.routing.streams import continued, interrupted, lost, resumed
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.cut_off import reason_of
 from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled, StreamEnded
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Outcome, Reply
@@ -91,6 +92,7 @@ class Router:
             except BaseException as error:
                 group.end(state)
                 if not isinstance(error, Exception):
+                    self._cut_off(call, state, error, began)
                     raise
                 step = self._after(error, plan, call, step, self._now() - began)
             else:
@@ -139,6 +141,17 @@ class Router:
             state.failed(seconds, self._now())
         self._ended(call, state, seconds, error)
         return error
+
+    def _cut_off(self, call: Call, state: DeploymentState, error: BaseException, began: float) -> None:
+        """Take in that a deployment was at work on a call that its deadline or its caller ended."""
+        now = self._now()
+        reason = reason_of(error, call, now)
+        if reason is None:
+            return
+        if isinstance(reason, DeadlineExceeded) and now - began > state.latency:
+            state.observe(now - began, now)
+        reason.provider, reason.model, reason.request_id = state.deployment.provider, state.deployment.model, call.id
+        self._ended(call, state, now - began, reason)
 
     def _ended(
         self, call: Call, state: DeploymentState, seconds: float, error: GatewayError | None, *, streamed: bool = False
