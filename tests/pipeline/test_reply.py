@@ -321,6 +321,30 @@ class TestInterrupting:
         assert reply.outcome == Outcome("failed", "a", error)
         assert source.closed == 1
 
+    async def test_it_ends_though_nobody_comes_to_read(self) -> None:
+        source = Source(["a", "b"], ["c"])
+        reply = await source.reply()
+        found = endings(reply)
+        assert await anext(reply) == "a"
+        error = DeadlineExceeded("too late")
+        reply.interrupt(error)
+        await turns()
+        assert (source.closed, found) == (1, [Outcome("failed", "a", error)])
+        with pytest.raises(DeadlineExceeded):
+            await anext(reply)
+        with pytest.raises(StopAsyncIteration):
+            await anext(reply)
+
+    async def test_a_reader_who_comes_while_it_is_ending(self) -> None:
+        source = Source(["a"], ["b"])
+        reply = await source.reply()
+        assert await anext(reply) == "a"
+        reply.interrupt(DeadlineExceeded("too late"))
+        reading = asyncio.create_task(reply.batch())
+        with pytest.raises(DeadlineExceeded):
+            await reading
+        assert source.closed == 1
+
     async def test_then_closed_unread(self) -> None:
         reply = await Source(["a"]).reply()
         error = DeadlineExceeded("too late")

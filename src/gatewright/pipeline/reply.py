@@ -12,7 +12,7 @@ import msgspec
 
 from gatewright.errors import CallCancelled, GatewayError
 from gatewright.pipeline.fold import Fold
-from gatewright.pipeline.settling import Ending, Outcome, Settled, call_settled
+from gatewright.pipeline.settling import Ending, Outcome, Settled, call_settled, keep_settling
 from gatewright.types.limits import ProviderLimits
 from gatewright.types.responses import CacheStatus
 
@@ -52,6 +52,7 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
     _on_settled: list[Settled] | None = None
     _reader: asyncio.Task[Any] | None = None  # the task that drives the source: reads it, or closes it
     _interruption: GatewayError | None = None
+    _untold: GatewayError | None = None  # the same, until whoever reads it next was told
     _cancelled: bool = False  # the reader, by an interruption
     _closed: bool = False  # by another task than the reader's
     _stopping: bool = False  # the source is being closed
@@ -172,14 +173,18 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
     def interrupt(self, error: GatewayError) -> None:
         """End the stream with `error`: whoever is reading it, or reads it next, gets that error raised.
 
-        What was buffered is dropped. A whole reply has all there is to come and is not interrupted.
+        What was buffered is dropped, and the source closed at once: nobody may come to read any more. A whole reply
+        has all there is to come and is not interrupted.
         """
         if self.outcome is not None or self._interruption is not None or self._stopping or self.is_whole:
             return
         self._interruption = error
         self._buffer.clear()
+        if self._reader is None:
+            self._untold = error
+            keep_settling(self._stop_unread(error))
         # A task that interrupts its own read gets the error when the source comes back.
-        if self._reader is not None and self._reader is not asyncio.current_task():
+        elif self._reader is not asyncio.current_task():
             self._cancelled = self._reader.cancel()
 
     def partial(self) -> V:
@@ -188,19 +193,21 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
 
     async def _fill(self) -> bool:
         """Read the next batch into the buffer; False at the end."""
-        if self.outcome is not None:
-            return False
-        if self._source is None:
-            return await self._fill_from_value()
-        if self._stopping:
-            await self._ended()
-            return False
-        if self._reader is not None:
-            raise RuntimeError("this reply is being read by another task")
-        if self._interruption is not None:
-            await self._stop("failed", self._interruption)
-            raise self._interruption
-        return await self._read(self._source)
+        if self.outcome is None:
+            if self._source is None:
+                return await self._fill_from_value()
+            if self._stopping:
+                await self._ended()
+            elif self._reader is not None:
+                raise RuntimeError("this reply is being read by another task")
+            elif self._interruption is not None:
+                await self._stop("failed", self._interruption)
+            else:
+                return await self._read(self._source)
+        if (error := self._untold) is not None:
+            self._untold = None
+            raise error
+        return False
 
     async def _read(self, source: AsyncGenerator[list[C], None]) -> bool:
         self._reader = reader = asyncio.current_task()
@@ -245,6 +252,11 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
         if cancelled_too:
             raise asyncio.CancelledError
         raise error
+
+    async def _stop_unread(self, error: GatewayError) -> None:
+        """Stop it while its reader is elsewhere, unless they come before."""
+        if self.outcome is None and not self._stopping:
+            await self._stop("failed", error)
 
     async def _stop(self, state: Ending, error: BaseException | None = None) -> None:
         """Close the source and settle."""
