@@ -28,7 +28,9 @@ from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.plan import Fallbacks, Plan, Rules, Step
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig
 from gatewright.layers.routing.table import RoutingTable
+from gatewright.pipeline.call import Call
 from gatewright.types.deployment import Deployment
+from gatewright.types.requests import GenerateRequest
 
 MODELS = ("a", "b", "c", "d")
 REQUESTS = (BadRequest, ContentPolicyViolation, ContextWindowExceeded)
@@ -114,7 +116,13 @@ class World:
             budget_of=self.budget_of,
             rng=self.rng,
         )
-        plan = Plan.of(name, rules, None if deadline is None else self.now + deadline)
+        call = Call(
+            request=GenerateRequest(model=name, messages=[]),
+            id="req_1",
+            started_at=self.now,
+            deadline=None if deadline is None else self.now + deadline,
+        )
+        plan = Plan.of(call, rules)
         trial = Trial([], [], None, [])
         self.calls[name] += 1
         try:

@@ -97,6 +97,7 @@ class Assembly:
             events=events,
             rng=rng,
             continue_streams=config.continue_streams,
+            rooms=self.flow.rooms,
         )
         self._outer: list[Layer] = [*self.recording.layers(), DeadlineLayer(clock)]
         self._inner: list[Layer] = [EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]

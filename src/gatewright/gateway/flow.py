@@ -55,7 +55,7 @@ class Flow:
         self._table = table
         self.sharing = _sharing(config, clock)
         self.limiter = RateLimiter(clock, events, shared=self.sharing.ledger if self.sharing is not None else None)
-        self._limits = DeploymentLimits(self.limiter, config.rate_limit)
+        self.rooms = DeploymentLimits(self.limiter, config.rate_limit)
         self._limited = False
         shared = self.sharing.breakers if self.sharing is not None else None
         self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events, shared=shared)
@@ -147,7 +147,7 @@ class Flow:
         layers: list[Layer] = []
         if self.breakers.watch(deployment.provider):
             layers.append(CircuitBreakerLayer(self.breakers.of(deployment), self._clock))
-        limits = self._limits.layer(deployment)
+        limits = self.rooms.layer(deployment)
         if limits is not None:
             layers.append(limits)
         return layers
@@ -158,13 +158,13 @@ class Flow:
         limited = deployment.rpm or deployment.tpm or deployment.max_parallel_requests
         if breaker is not None:
             # Every call asks it whether it is closed, so it stands there itself and not behind another.
-            breaker.limits = self._limits if limited else None
+            breaker.limits = self.rooms if limited else None
             return breaker
-        return _LimitsGate(deployment.id, self._limits, self._clock) if limited else None
+        return _LimitsGate(deployment.id, self.rooms, self._clock) if limited else None
 
     def dropped(self, deployment_id: str) -> None:
         """Let go of what was kept for a deployment that is not asked any more."""
-        self._limits.forget(deployment_id)
+        self.rooms.forget(deployment_id)
 
     async def report(self) -> dict[str, Any]:
         """Give the health of the gateway, its providers and its stores."""
@@ -233,8 +233,8 @@ class _LimitsGate:
     def free_at(self, now: float) -> float:
         return now
 
-    def has_room(self, now: float) -> bool:
-        return self._limits.has_room(self._id, now)
+    def has_room(self, now: float, tokens: float) -> bool:
+        return self._limits.has_room(self._id, now, tokens)
 
     async def wait(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

@@ -7,7 +7,7 @@ import asyncio
 from gatewright.errors import CallCancelled, DeadlineExceeded
 from gatewright.pipeline.call import Call
 
-__all__ = ["mark_as_unasked", "reason_of"]
+__all__ = ["mark_as_unasked", "note_attempts", "reason_of", "was_asked"]
 
 SAME_TIME = 0.02
 """Seconds by which a deadline's timer may come too early: some loops look at the clock once a turn."""
@@ -16,6 +16,16 @@ SAME_TIME = 0.02
 def mark_as_unasked(error: BaseException) -> None:
     """Have it known that what was cancelled had not come to a provider yet."""
     error.asked = False  # type: ignore[attr-defined]
+
+
+def note_attempts(error: BaseException, attempts: int) -> None:
+    """Have it known how many attempts a call had made before it was cancelled."""
+    error.attempts = attempts  # type: ignore[attr-defined]
+
+
+def was_asked(error: BaseException) -> bool:
+    """Whether any provider was asked for a call that ended in `error`."""
+    return bool(getattr(error, "asked", True) or getattr(error, "attempts", 0))
 
 
 def reason_of(error: BaseException, call: Call, now: float) -> DeadlineExceeded | CallCancelled | None:

@@ -25,8 +25,12 @@ VERDICT_EXPECTED = 1.0
 class Room(Protocol):
     """Whoever knows the room that deployments have."""
 
-    def has_room(self, deployment_id: str, now: float) -> bool:
-        """Say whether a call would go through at once, or have to wait."""
+    def has_room(self, deployment_id: str, now: float, tokens: float) -> bool:
+        """Say whether a call of so many tokens would go through at once, or have to wait."""
+        ...
+
+    def turn_away(self, deployment_id: str, error: Callable[[], ProviderUnavailable]) -> None:
+        """Have nobody wait for room at a deployment to which no call may go now: `error` is what they get."""
         ...
 
 
@@ -76,9 +80,9 @@ class DeploymentBreaker:
             return now
         return min(at, now + VERDICT_EXPECTED) if breaker.state == "half_open" else at
 
-    def has_room(self, now: float) -> bool:
-        """Say whether its limits would let a call through at once; yes where it has none."""
-        return self.limits is None or self.limits.has_room(self.deployment_id, now)
+    def has_room(self, now: float, tokens: float = 1.0) -> bool:
+        """Say whether its limits would let a call of so many tokens through at once; yes where it has none."""
+        return self.limits is None or self.limits.has_room(self.deployment_id, now, tokens)
 
     async def wait(self, seconds: float) -> None:
         """Wait until something changes (a probe's verdict, a hand), `seconds` at most."""
@@ -153,6 +157,8 @@ class DeploymentBreaker:
         )
         if self.on_change is not None:
             self.on_change(self, transition)
+        if transition.after == "open" and self.limits is not None:
+            self.limits.turn_away(self.deployment_id, lambda: self._refusal(transition.at))
         self.wake()
 
     def wake(self) -> None:

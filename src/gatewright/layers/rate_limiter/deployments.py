@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from gatewright.errors import RateLimited
+from gatewright.errors import GatewayError, RateLimited
 from gatewright.layers.rate_limiter.config import RateLimitConfig
+from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.limiter import RateLimiter
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.cut_off import mark_as_unasked
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
+from gatewright.pipeline.room import NoRoom
 from gatewright.pipeline.settling import Outcome
 from gatewright.types.deployment import Deployment
 from gatewright.types.limits import LONGEST_PAUSE, ProviderLimits
@@ -25,6 +30,8 @@ class DeploymentLimits:
     def __init__(self, limiter: RateLimiter, queueing: RateLimitConfig | None = None) -> None:
         self._limiter = limiter
         self._queueing = queueing or RateLimitConfig()
+        self.held: dict[int, Permit] = {}
+        """The permits of calls that have waited and are on their way to their deployment, by the call's `id()`."""
         self._config = lru_cache(256)(self._make_config)
 
     def layer(self, deployment: Deployment) -> DeploymentLimitLayer | None:
@@ -33,11 +40,33 @@ class DeploymentLimits:
         if rpm is None and tpm is None and at_once is None:
             return None
         self._limiter.configure("deployment", deployment.id, self._config(rpm, tpm, at_once))
-        return DeploymentLimitLayer(self._limiter, deployment.id)
+        return DeploymentLimitLayer(self._limiter, deployment.id, self.held)
 
-    def has_room(self, deployment_id: str, now: float) -> bool:
-        """Say whether a call would go through at once, or have to wait."""
-        return self._limiter.has_room(deployment_id, now)
+    def has_room(self, deployment_id: str, now: float, tokens: float = 1.0) -> bool:
+        """Say whether a call of so many tokens would go through at once, or have to wait."""
+        return self._limiter.has_room(deployment_id, now, tokens)
+
+    def tokens_of(self, call: Call) -> float:
+        """Give the tokens for which a call needs room."""
+        return self._limiter.meter.expected(call)
+
+    async def first(self, call: Call, deployments: Sequence[str]) -> str:
+        """Wait for the first of these deployments that has room, hold it for the call, and give its id."""
+        tokens = self.tokens_of(call)
+        claim, permit = await self._limiter.admit_to_any([_claim(call, one, tokens) for one in deployments])
+        self.held[id(call)] = permit
+        assert claim.deployment is not None
+        return claim.deployment
+
+    def give_back(self, call: Call) -> None:
+        """Give back what is held for a call that did not go to the deployment after all."""
+        permit = self.held.pop(id(call), None)
+        if permit is not None:
+            permit.cancel()
+
+    def turn_away(self, deployment_id: str, error: Callable[[], GatewayError]) -> None:
+        """Have nobody wait for a deployment to which no call may go now: `error` is what they get."""
+        self._limiter.turn_away(deployment_id, error)
 
     def forget(self, deployment_id: str) -> None:
         """Let go of the limit of a deployment that is not asked any more."""
@@ -56,23 +85,30 @@ class DeploymentLimits:
 
 
 class DeploymentLimitLayer:
-    """Admits each attempt at one deployment, and lets the provider's own signals steer its limit."""
+    """Admits each attempt at one deployment, and lets the provider's own signals steer its limit.
 
-    def __init__(self, limiter: RateLimiter, deployment_id: str) -> None:
+    Nobody waits in here, where the circuit breaker has let the call through already: `held` is the room of those who
+    have waited before.
+    """
+
+    def __init__(self, limiter: RateLimiter, deployment_id: str, held: dict[int, Permit]) -> None:
         self._limiter = limiter
+        self._held = held
         self._id = deployment_id
         self._limits = limiter.limit_of(deployment_id)
 
     async def __call__(self, call: Call, proceed: Handler, /) -> Reply[Any, Any]:
-        """Proceed when the deployment's limit has room."""
+        """Proceed where the deployment's limit has room; `NoRoom` where it has not."""
         limiter, limits = self._limiter, self._limits
-        if not limits.is_current:
-            limits = self._limits = limiter.limit_of(self._id)
-        if not limits.all:
-            return await proceed(call)
         meter = limiter.meter
-        tokens = meter.expected(call)
-        permit = limiter.try_admit(limits, tokens, limiter.now()) or await limiter.admit(self._claim(call, tokens))
+        permit = self._held.pop(id(call), None) if self._held else None
+        if permit is None:
+            if not limits.is_current:
+                limits = self._limits = limiter.limit_of(self._id)
+            if not limits.all:
+                return await proceed(call)
+            tokens = meter.expected(call)
+            permit = limiter.try_admit(limits, tokens, limiter.now()) or await self._asked_for(limits, tokens)
         try:
             reply = await proceed(call)
         except BaseException as error:
@@ -102,15 +138,15 @@ class DeploymentLimitLayer:
 
         reply.when_settled(still_believe)
 
-    def _claim(self, call: Call, tokens: float) -> Claim:
-        return Claim(
-            call_id=call.id,
-            tokens=tokens,
-            tenant=call.caller.tenant_id,
-            model=call.request.model,
-            deployment=self._id,
-            deadline=call.deadline,
-        )
+    async def _asked_for(self, limits: LimitSet, tokens: float) -> Permit:
+        try:
+            permit = await self._limiter.ask(limits, tokens)
+        except asyncio.CancelledError as error:
+            mark_as_unasked(error)
+            raise
+        if permit is None:
+            raise NoRoom(f"the limit of the deployment {self._id} has no room now")
+        return permit
 
     def _obey(self, error: BaseException, permit: Permit) -> None:
         if not isinstance(error, RateLimited) or not error.asked:
@@ -119,3 +155,14 @@ class DeploymentLimitLayer:
             self._limiter.pause(self._id, self._limiter.now() + min(error.retry_after, LONGEST_PAUSE))
         if error.limits is not None:
             self._limiter.correct(self._id, error.limits, to_come=permit.tokens)  # a refused call puts back all
+
+
+def _claim(call: Call, deployment_id: str, tokens: float) -> Claim:
+    return Claim(
+        call_id=call.id,
+        tokens=tokens,
+        tenant=call.caller.tenant_id,
+        model=call.request.model,
+        deployment=deployment_id,
+        deadline=call.deadline,
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gatewright.clock import MONOTONIC, Clock
-from gatewright.errors import CallCancelled, GatewayClosed
+from gatewright.errors import CallCancelled, GatewayClosed, GatewayError
 from gatewright.layers.rate_limiter.bucket import Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.estimator import OutputEstimator
@@ -19,7 +19,7 @@ from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Name, Scope
 from gatewright.layers.rate_limiter.status import LimitStatus, QueueStatus, limit_status, queue_status
 from gatewright.layers.rate_limiter.waiter import Waiter
-from gatewright.layers.rate_limiter.waiting_room import WaitingRoom
+from gatewright.layers.rate_limiter.waiting_room import Place, WaitingRoom
 from gatewright.pipeline.cut_off import mark_as_unasked
 from gatewright.pipeline.events import CallAdmitted, CallQueued, Events
 from gatewright.types.limits import ProviderLimits
@@ -126,14 +126,22 @@ class RateLimiter:
         `RateLimited`, with an honest `retry_after`, where calls do not wait, the queue is full, or it was waited for
         too long; also at once where the wait would go past the deadline.
         """
-        limits = self.limits_for(claim)
-        permit = self.try_admit(limits, claim.tokens, self.now())
-        if permit is not None:
-            return permit
-        got = None if self._shared is None else await self._ask(self._shared, limits, claim.tokens)
-        if isinstance(got, Permit):
-            return got
-        waiter = self._room.enter(claim, limits, self._registry.standing(claim.tenant, claim.model), got)
+        return (await self.admit_to_any((claim,)))[1]
+
+    async def admit_to_any(self, claims: Sequence[Claim]) -> tuple[Claim, Permit]:
+        """Admit a call by the first of its claims that can be; it waits in the lines of all of them."""
+        places: list[Place] = []
+        for claim in claims:
+            limits = self.limits_for(claim)
+            permit = self.try_admit(limits, claim.tokens, self.now())
+            if permit is not None:
+                return claim, permit
+            got = await self._ask(limits, claim.tokens)
+            if isinstance(got, Permit):
+                return claim, got
+            places.append((claim, limits, got))
+        claim = claims[0]
+        waiter = self._room.enter(places, self._registry.standing(claim.tenant, claim.model))
         scope = waiter.scope
         self._tell_queued(waiter, scope)
         try:
@@ -146,7 +154,7 @@ class RateLimiter:
         if self._events.heard:
             waited = self.now() - waiter.queued_at
             self._events.emit(CallAdmitted(call_id=claim.call_id, limit=scope, waited=waited))
-        return permit
+        return next(one.claim for one in waiter.places if one.permit is permit), permit
 
     def pause(self, deployment: str, until: float) -> None:
         """Let nothing through to a deployment before `until`, as its provider asked."""
@@ -177,15 +185,21 @@ class RateLimiter:
             if self._shared is not None:
                 self._shared.correct(limit, requests, tokens)
 
-    def has_room(self, deployment: str, now: float) -> bool:
-        """Say whether a call would go through to a deployment at once."""
+    def turn_away(self, deployment: str, error: Callable[[], GatewayError]) -> None:
+        """Have nobody wait for a deployment to which no call may go now: `error` is what they get."""
+        if self.waiters:
+            for limit in self.limit_of(deployment):
+                self._room.turn_away(limit, error)
+
+    def has_room(self, deployment: str, now: float, tokens: float = 1.0) -> bool:
+        """Say whether a call of so many tokens would go through to a deployment at once."""
         limits = self._registry.set_of_deployment(deployment, now)
-        return not limits.all or (limits.all[0].time_until(1.0, now) == 0.0 and self._room.is_free(limits.all))
+        return not limits.all or (limits.all[0].time_until(tokens, now) == 0.0 and self._room.is_free(limits.all))
 
     @property
     def waiting(self) -> int:
         """How many calls wait."""
-        return len(self._room)
+        return len({waiter.future for waiter in self.waiters})
 
     @property
     def is_idle(self) -> bool:
@@ -226,9 +240,15 @@ class RateLimiter:
         for limit in self._registry.in_use():
             limit.in_flight = 0
 
-    async def _ask(self, shared: SharedLedger, limits: LimitSet, tokens: float) -> Permit | Refusal | None:
+    async def ask(self, limits: LimitSet, tokens: float) -> Permit | None:
+        """Ask Redis whether there is room for a call that does not wait; None where there is none, or no Redis."""
+        got = await self._ask(limits, tokens)
+        return got if isinstance(got, Permit) else None
+
+    async def _ask(self, limits: LimitSet, tokens: float) -> Permit | Refusal | None:
         """Ask the shared ledger, unless others wait and must be asked before."""
-        if not limits.all or not self._room.is_free(limits.all):
+        shared = self._shared
+        if shared is None or not limits.all or not self._room.is_free(limits.all):
             return None
         era = self.era
         got = await shared.try_reserve(limits, tokens)

@@ -15,6 +15,7 @@ from gatewright.errors import (
 from gatewright.layers.rate_limiter.estimator import OutputEstimator, prompt_tokens
 from gatewright.layers.rate_limiter.permit import Permit
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.cut_off import was_asked
 from gatewright.pipeline.settling import Outcome
 from gatewright.types.estimates import text_tokens
 from gatewright.types.requests import GenerateRequest, Request
@@ -101,11 +102,9 @@ class TokenMeter:
 
     def settle_failed(self, permit: Permit, call: Call, error: BaseException) -> None:
         """Charge what was used of a call that has no reply; its request stays charged, unless it was never sent."""
-        at_work = not isinstance(error, Exception) or isinstance(error, AT_WORK)
-        if getattr(error, "asked", True):
+        if was_asked(error):
+            at_work = not isinstance(error, Exception) or isinstance(error, AT_WORK)
             permit.settle(prompt_tokens(call.request) if at_work else 0)
-        elif isinstance(error, Exception):
-            permit.settle(0)
         else:
             permit.cancel()
 

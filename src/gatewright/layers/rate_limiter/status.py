@@ -27,7 +27,10 @@ class WaitingCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """All calls that wait; a call counts in `by_limit` at the limit before which it stands. Times in seconds."""
+    """All calls that wait; a call counts in `by_limit` at the limit before which it stands. Times in seconds.
+
+    One that waits for the first of several deployments stands before each, and is shown where it expects to go first.
+    """
 
     length: int
     by_limit: dict[str, int]
@@ -56,16 +59,18 @@ def queue_status(waiters: Iterable[Waiter], now: float) -> QueueStatus:
     """Show who waits, each tenant's calls in their order."""
     waiting = list(waiters)
     lanes = dict.fromkeys(waiter.ticket.lane for waiter in waiting)
-    calls = [
-        _shown(ticket.call, position, expected, now)
-        for lane in lanes
-        for ticket, position, expected in outlook(lane, now)
-    ]
+    calls: dict[object, WaitingCall] = {}
+    for lane in lanes:
+        for ticket, position, expected in outlook(lane, now):
+            waiter: Waiter = ticket.call
+            elsewhere = calls.get(waiter.future)
+            if elsewhere is None or expected < elsewhere.expected_wait:
+                calls[waiter.future] = _shown(waiter, position, expected, now)
     return QueueStatus(
-        length=len(waiting),
+        length=len(calls),
         by_limit=dict(Counter(waiter.scope for waiter in waiting)),
-        by_tenant=dict(Counter(waiter.claim.tenant for waiter in waiting)),
-        calls=calls,
+        by_tenant=dict(Counter(call.tenant for call in calls.values())),
+        calls=list(calls.values()),
     )
 
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 
+from gatewright.errors import GatewayError
 from gatewright.layers.rate_limiter.fair_queue import Ticket
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.permit import Claim, Permit
 from gatewright.layers.rate_limiter.registry import Standing
 
-__all__ = ["Waiter"]
+__all__ = ["Rivals", "Waiter"]
+
+
+class Rivals:
+    """The places of one call, and the refusals at those that it has lost; `complete` when all were taken."""
+
+    __slots__ = ("complete", "refusals", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: list[Waiter] = []
+        self.refusals: list[GatewayError] = []
+        self.complete = False
 
 
 class Waiter:
     """One waiting call: `future` gets its `permit`, or the error that ends its waiting; it expires at `expires`.
 
+    A call that waits at several deployments at once, of which it gets one, is a waiter at each: these are `rivals`.
     Where limits are shared by processes: `asking` says that the question is under way, `refused` which limit had no
     room, and when to ask again.
     """
@@ -30,6 +44,7 @@ class Waiter:
         "permit",
         "queued_at",
         "refused",
+        "rivals",
         "standing",
         "ticket",
     )
@@ -43,6 +58,7 @@ class Waiter:
         standing: Standing,
         now: float,
         future: asyncio.Future[Permit],
+        rivals: Rivals | None = None,
     ) -> None:
         self.claim = claim
         self.limits = limits
@@ -50,6 +66,7 @@ class Waiter:
         self.queued_at = now
         self.future = future
         self.permit: Permit | None = None
+        self.rivals = rivals
         self.asking = False
         self.refused: tuple[Limit, float] | None = None
         self.expires = self.last_moment()
@@ -60,6 +77,11 @@ class Waiter:
         until = self.queued_at + patience if patience < math.inf else self.queued_at
         deadline = self.claim.deadline
         return until if deadline is None or deadline > until else deadline
+
+    @property
+    def places(self) -> Sequence[Waiter]:
+        """Itself, and its call's other places."""
+        return (self,) if self.rivals is None else self.rivals.waiters
 
     @property
     def waits_for(self) -> Limit | None:

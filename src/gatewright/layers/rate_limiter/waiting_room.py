@@ -24,16 +24,20 @@ from gatewright.layers.rate_limiter.refusals import (
     hopeless,
     known_wait,
     late,
+    soonest,
     too_late,
     waited_too_long,
 )
 from gatewright.layers.rate_limiter.registry import Standing
-from gatewright.layers.rate_limiter.waiter import Waiter
+from gatewright.layers.rate_limiter.waiter import Rivals, Waiter
 
 if TYPE_CHECKING:
     from gatewright.layers.rate_limiter.shared import Refusal, SharedLedger
 
-__all__ = ["WaitingRoom"]
+__all__ = ["Place", "WaitingRoom"]
+
+Place = tuple[Claim, LimitSet, "Refusal | None"]
+"""What a call asks of which limits, and what the shared ledger said of that just now, if it was asked."""
 
 
 class WaitingRoom:
@@ -84,16 +88,36 @@ class WaitingRoom:
         """Give a call's place among its tenant's calls for the same limits."""
         return self._queue.position(waiter.ticket)
 
-    def enter(self, claim: Claim, limits: LimitSet, standing: Standing, refusal: Refusal | None = None) -> Waiter:
-        """Let a call wait, or refuse it at once: where the queue is full, or where it would wait in vain.
+    def enter(self, places: Sequence[Place], standing: Standing) -> Waiter:
+        """Let a call wait at all of its places for the first that has room, or refuse it at once.
 
-        `refusal` is what the shared ledger said just now, if it was asked.
+        It is refused where the queue is full, or where it would wait in vain.
         """
         self._leave_closed_loop()
+        future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        if len(places) == 1:
+            return self._enter(places[0], standing, future)
+        rivals = Rivals()
+        for place in places:
+            try:
+                rivals.waiters.append(self._enter(place, standing, future, rivals))
+            except RateLimited as error:
+                rivals.refusals.append(error)
+            if future.done():
+                break
+        rivals.complete = True
+        if not future.done() and not any(waiter in self._waiters for waiter in rivals.waiters):
+            raise soonest(rivals.refusals)
+        return rivals.waiters[0]
+
+    def _enter(
+        self, place: Place, standing: Standing, future: asyncio.Future[Permit], rivals: Rivals | None = None
+    ) -> Waiter:
+        claim, limits, refusal = place
         now = self._clock.now()
         self._refuse_if_it_may_not_wait(claim, limits.all, now, refusal)
-        self._loop = asyncio.get_running_loop()
-        waiter = Waiter(claim, limits, standing, now, self._loop.create_future())
+        self._loop = future.get_loop()
+        waiter = Waiter(claim, limits, standing, now, future, rivals)
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
         leaving = [
@@ -116,8 +140,10 @@ class WaitingRoom:
 
     def leave(self, waiter: Waiter) -> None:
         """Let a call go whose caller has gone: no trace of it stays, nor of the permit that it got just now."""
-        if waiter in self._waiters:
-            self._remove(waiter)
+        here = [one for one in waiter.places if one in self._waiters]
+        if here:
+            for one in here:
+                self._remove(one)
             self.pump()
         elif waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
             waiter.future.result().cancel()
@@ -163,6 +189,12 @@ class WaitingRoom:
         now = self._clock.now()
         for waiter in [one for one in self._waiters if limit in one.limits.all and one.expires < limit.paused_until]:
             self._end(waiter, too_late(waiter.claim, [limit.scope], wait_behind(waiter.ticket, now)))
+        self.pump()
+
+    def turn_away(self, limit: Limit, error: Callable[[], GatewayError]) -> None:
+        """Have those who wait for a limit wait for it no more: where it leads to nobody may go now."""
+        for waiter in [one for one in self._waiters if limit in one.limits.all]:
+            self._end(waiter, error())
         self.pump()
 
     def end_all(self, error: Callable[[], GatewayError]) -> None:
@@ -273,6 +305,10 @@ class WaitingRoom:
         waiter.ticket.call = None
         permit = waiter.permit
         assert permit is not None
+        if waiter.rivals is not None:
+            for other in waiter.rivals.waiters:
+                if other in self._waiters:
+                    self._remove(other)
         if not waiter.future.done():
             waiter.future.set_result(permit)
             return
@@ -299,6 +335,12 @@ class WaitingRoom:
 
     def _end(self, waiter: Waiter, error: GatewayError) -> None:
         self._remove(waiter)
+        rivals = waiter.rivals
+        if rivals is not None:
+            rivals.refusals.append(error)
+            if not rivals.complete or any(one in self._waiters for one in rivals.waiters):
+                return
+            error = soonest(rivals.refusals)
         self._fail(waiter, error)
 
     def _fail(self, waiter: Waiter, error: GatewayError) -> None:

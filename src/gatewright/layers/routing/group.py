@@ -23,7 +23,7 @@ class Group:
     `budget` is what its retries are paid from; the router gives it one when it is first asked.
     """
 
-    __slots__ = ("_by_load", "_strategies", "_tier_of", "budget", "name", "states")
+    __slots__ = ("_by_load", "_strategies", "_tier_of", "budget", "counts_tokens", "name", "states")
 
     def __init__(
         self,
@@ -44,18 +44,22 @@ class Group:
         self._strategies = [make_strategy(strategy, tier, rng) for tier in tiers]
         # The others look at the state when they choose.
         self._by_load = strategy == "least-busy"
+        self.counts_tokens = len(deployments) > 1 and any(one.tpm is not None for one in deployments)
+        """Whether it depends on a call's tokens which of them have room."""
         self._tier_of = {state.deployment.id: place for place, tier in enumerate(tiers) for state in tier}
 
-    def pick(self, tried: Collection[str], now: float) -> DeploymentState | None:
+    def pick(self, tried: Collection[str], now: float, tokens: float = 1.0) -> DeploymentState | None:
         """Give a deployment that was not tried and may be asked now, one with room if there is any; else None."""
         if len(self.states) == 1:
             state = self.states[0]
             return state if state.free_at(now) <= now and state.deployment.id not in tried else None
         chosen = self._first(lambda state: state.free_at(now) <= now and state.deployment.id not in tried, now)
-        if chosen is None or chosen.has_room(now):
+        if chosen is None or chosen.has_room(now, tokens):
             return chosen
         with_room = self._first(
-            lambda state: state.free_at(now) <= now and state.deployment.id not in tried and state.has_room(now),
+            lambda state: (
+                state.free_at(now) <= now and state.deployment.id not in tried and state.has_room(now, tokens)
+            ),
             now,
         )
         return with_room or chosen

@@ -23,6 +23,7 @@ from gatewright.errors import (
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig, backoff
 from gatewright.layers.routing.state import DeploymentState
+from gatewright.pipeline.call import Call
 from gatewright.types.limits import LONGEST_PAUSE
 
 __all__ = ["Fallbacks", "Plan", "Rules", "Step"]
@@ -75,15 +76,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     config: RetryConfig
     budget_of: Callable[[Group], RetryBudget]
     rng: random.Random
+    tokens_of: Callable[[Call], float] | None = None
+    """Gives the tokens for which a call needs room, where deployments have limits."""
 
 
 class Plan(msgspec.Struct):
     """Made for each call; `start` gives the first step, `after(error)` the next, or raises what the caller gets."""
 
     _rules: Rules
+    _call: Call
     _name: str
     _group: Group
-    _deadline: float | None
     _retries: int
     attempts: int = 0
     current: DeploymentState | None = None
@@ -94,17 +97,19 @@ class Plan(msgspec.Struct):
     _failed_at: dict[str, float | None] = {}
     _tries: int = 0
     _waiting_since: float | None = None
+    _refused: tuple[GatewayError, ...] = ()  # by limits of ours
 
     @staticmethod
-    def of(name: str, rules: Rules, deadline: float | None = None, retries: int | None = None) -> Plan:
-        """Make the plan of a call for `name`, with `retries` of its own or as many as the rules have."""
-        return Plan(rules, name, rules.find(name), deadline, rules.config.max_retries if retries is None else retries)
+    def of(call: Call, rules: Rules) -> Plan:
+        """Make the plan of a call, with retries of its own or as many as the rules have."""
+        name, retries = call.request.model, call.options.max_retries
+        return Plan(rules, call, name, rules.find(name), rules.config.max_retries if retries is None else retries)
 
     def start(self, now: float) -> Step:
         """Give the first step; `ProviderUnavailable` where the group has no deployment to offer in time."""
         group = self._group
         (group.budget or self._rules.budget_of(group)).earn()
-        state = group.pick((), now)
+        state = group.pick((), now, self._tokens) if group.counts_tokens else group.pick((), now)
         if state is None:
             return self.after(_all_closed((group,), now), now)
         # `_step`, written out: every call takes this one.
@@ -124,11 +129,14 @@ class Plan(msgspec.Struct):
 
     def _note(self, failed: DeploymentState, error: GatewayError, now: float) -> None:
         """Remember when `failed` may be asked again; what its provider said of that holds for all calls."""
-        if not error.asked and failed.is_closed(now):
-            # Its gate closed, or let another call through, while this one waited: that was no try.
-            self._tries -= 1
+        if not error.asked:
             self.attempts -= 1
-            return
+            if failed.is_closed(now):
+                # Its gate closed, or let another call through, while this one waited: that was no try.
+                self._tries -= 1
+                return
+            if isinstance(error, RateLimited):
+                self._refused = (*self._refused, error)
         if error.retry_after is not None and error.retryable and error.asked:
             seconds = min(error.retry_after, max(LONGEST_PAUSE, self._rules.config.max_retry_after))
             failed.pause(now + seconds, limited=isinstance(error, RateLimited))
@@ -141,7 +149,7 @@ class Plan(msgspec.Struct):
 
     def _fresh(self, now: float) -> Step | None:
         """Ask a deployment that this call has not asked, at once."""
-        state = self._group.pick(self._failed_at, now)
+        state = self._group.pick(self._failed_at, now, self._tokens)
         return self._step(state, 0.0) if state is not None else None
 
     def _again(self, now: float) -> Step | None:
@@ -168,8 +176,8 @@ class Plan(msgspec.Struct):
 
     def _waiting(self, state: DeploymentState, wait: float, now: float, *, spend: bool = False) -> Step | None:
         """Ask `state` after `wait` seconds, if that is neither too long nor past the deadline nor over the budget."""
-        wait = max(0.0, wait)
-        if wait > self._rules.config.max_retry_after or (self._deadline is not None and now + wait >= self._deadline):
+        wait, deadline = max(0.0, wait), self._call.deadline
+        if wait > self._rules.config.max_retry_after or (deadline is not None and now + wait >= deadline):
             return None
         return None if spend and not self._rules.budget_of(self._group).spend(now) else self._step(state, wait)
 
@@ -204,7 +212,39 @@ class Plan(msgspec.Struct):
         step = self._once_open(now) if _goes_elsewhere(error) and self._tries <= self._retries else None
         if step is not None:
             return step
-        raise _all_closed(self._seen, now) if isinstance(error, ProviderUnavailable) and not error.asked else error
+        if error.asked or not isinstance(error, ProviderUnavailable | RateLimited):
+            raise error
+        # Nobody was asked in the end: what is told is when the first of all of them may be.
+        refusals = list(self._refused)
+        if any(state.free_at(now) > now for group in self._seen for state in group.states):
+            refusals.append(_all_closed(self._seen, now))
+        raise min(refusals or (error,), key=_wait)
+
+    @property
+    def _tokens(self) -> float:
+        """The tokens for which the call needs room."""
+        tokens_of = self._rules.tokens_of
+        return 1.0 if tokens_of is None or not self._group.counts_tokens else tokens_of(self._call)
+
+    def rivals(self, now: float) -> list[DeploymentState]:
+        """Give the deployments of which the first that has room is to be asked: this step's, and what else may be."""
+        current, failed_at = self.current, self._failed_at
+        return [
+            state
+            for state in self._group.states
+            if state is current or (state.free_at(now) <= now and state.deployment.id not in failed_at)
+        ]
+
+    def with_room(self, state: DeploymentState) -> Step:
+        """Give the step under way anew, at the deployment that has room for it."""
+        self.current = state
+        return Step(self._group, state)
+
+    def without_room(self, rivals: Sequence[DeploymentState], now: float) -> None:
+        """Hear that none of them had room for as long as a call waits for it; which has closed may be asked again."""
+        for state in rivals:
+            if not state.is_closed(now):
+                self._failed_at[state.deployment.id] = None
 
     @property
     def _seen(self) -> tuple[Group, ...]:
@@ -229,11 +269,16 @@ class Plan(msgspec.Struct):
         return self._waiting(state, opens_at - now, now)
 
 
+def _wait(error: GatewayError) -> float:
+    return math.inf if error.retry_after is None else error.retry_after
+
+
 def _all_closed(groups: Sequence[Group], now: float) -> GatewayError:
-    wait = min((state.free_at(now) for group in groups for state in group.states), default=now) - now
+    shut = [state for group in groups for state in group.states if state.free_at(now) > now]
+    wait = min((state.free_at(now) for state in shut), default=now) - now
     known = wait != math.inf
     names = ", ".join(group.name for group in groups)
-    limited = all(state.limited and not state.is_closed(now) for group in groups for state in group.states)
+    limited = all(state.limited and not state.is_closed(now) for state in shut)
     error = (RateLimited if limited else ProviderUnavailable)(
         f"no deployment of {names} can be asked" + (f" for the next {wait:.1f} s" if known else " at present"),
         model=groups[0].name,

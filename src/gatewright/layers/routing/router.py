@@ -18,10 +18,11 @@ from gatewright.layers.routing.state import DeploymentState
 from gatewright.layers.routing.streams import continued, interrupted, lost, resumed
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.cut_off import reason_of
+from gatewright.pipeline.cut_off import note_attempts, reason_of
 from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled, StreamEnded
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Outcome, Reply
+from gatewright.pipeline.room import NoRoom, Rooms
 from gatewright.pipeline.tracebacks import let_go_of_frames
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer
@@ -44,10 +45,19 @@ class Router:
         events: Events,
         rng: random.Random,
         continue_streams: bool = False,
+        rooms: Rooms | None = None,
     ) -> None:
         self._table = table
+        self._rooms = rooms
         self._handlers = handlers
-        self._rules = Rules(find=table.find, fallbacks=fallbacks, config=retries, budget_of=self._budget_of, rng=rng)
+        self._rules = Rules(
+            find=table.find,
+            fallbacks=fallbacks,
+            config=retries,
+            budget_of=self._budget_of,
+            rng=rng,
+            tokens_of=None if rooms is None else rooms.tokens_of,
+        )
         self._clock = clock
         self._now = clock.now
         self._events = events
@@ -58,7 +68,7 @@ class Router:
         options = call.options
         try:
             rules = self._rules if options.fallbacks is None else self._own(options.fallbacks)
-            plan = Plan.of(call.request.model, rules, call.deadline, options.max_retries)
+            plan = Plan.of(call, rules)
             reply = await self._follow(plan, call, plan.start(self._now()))
         except GatewayError as error:
             error.request_id = error.request_id or call.id
@@ -91,14 +101,32 @@ class Router:
                 reply = await (state.handler or self._handler(state))(call)
             except BaseException as error:
                 group.end(state)
+                if self._rooms is not None:
+                    self._rooms.give_back(call)
                 if not isinstance(error, Exception):
-                    self._cut_off(call, state, error, began)
+                    self._cut_off(call, plan, error, began)
                     raise
-                step = self._after(error, plan, call, step, self._now() - began)
+                if isinstance(error, NoRoom) and self._rooms is not None:
+                    step = await self._with_room(self._rooms, plan, call, step)
+                else:
+                    step = self._after(error, plan, call, step, self._now() - began)
             else:
                 reply.attempts = plan.attempts
                 self._answered(call, step, reply, began)
                 return reply
+
+    async def _with_room(self, rooms: Rooms, plan: Plan, call: Call, step: Step) -> Step:
+        """Wait for room at the deployment of a step or another that would do, and give the step there."""
+        rivals = plan.rivals(self._now())
+        by_id = {state.deployment.id: state for state in rivals}
+        try:
+            return plan.with_room(by_id[await rooms.first(call, list(by_id))])
+        except GatewayError as error:
+            plan.without_room(rivals, self._now())
+            return self._after(error, plan, call, step, 0.0)
+        except BaseException as error:
+            note_attempts(error, plan.attempts - 1)
+            raise
 
     def _handler(self, state: DeploymentState) -> Handler:
         state.handler = self._handlers(state.deployment)
@@ -109,8 +137,13 @@ class Router:
         failure = self._failed(call, step.state, error, seconds)
         if failure is not error:
             failure.__cause__ = error
-        failure.attempts = plan.attempts
-        following = plan.after(failure, self._now())
+        try:
+            following = plan.after(failure, self._now())
+        except GatewayError as told:
+            told.attempts = plan.attempts
+            raise
+        finally:
+            failure.attempts = plan.attempts
         self._tell(call, step, following, failure)
         let_go_of_frames(failure)  # nobody gets it
         return following
@@ -142,11 +175,11 @@ class Router:
         self._ended(call, state, seconds, error)
         return error
 
-    def _cut_off(self, call: Call, state: DeploymentState, error: BaseException, began: float) -> None:
+    def _cut_off(self, call: Call, plan: Plan, error: BaseException, began: float) -> None:
         """Take in that a deployment was at work on a call that its deadline or its caller ended."""
-        now = self._now()
+        now, state = self._now(), plan.current
         reason = reason_of(error, call, now)
-        if reason is None:
+        if reason is None or state is None:
             return
         if isinstance(reason, DeadlineExceeded) and now - began > state.latency:
             state.observe(now - began, now)

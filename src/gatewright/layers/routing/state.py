@@ -26,8 +26,8 @@ class DeploymentGate(Protocol):
         """Give the time from which it may be asked at all: `now` or earlier unless its breaker is open."""
         ...
 
-    def has_room(self, now: float) -> bool:
-        """Say whether a call would go through at once, or have to wait for the deployment's own limits."""
+    def has_room(self, now: float, tokens: float) -> bool:
+        """Say whether a call of so many tokens would go through at once, or have to wait for its own limits."""
         ...
 
     async def wait(self, seconds: float) -> None:
@@ -84,9 +84,9 @@ class DeploymentState:
         at = gate.free_at(now)
         return at if at > paused_until else paused_until
 
-    def has_room(self, now: float) -> bool:
-        """Say whether a call would go through at once."""
-        return self.gate is None or self.gate.has_room(now)
+    def has_room(self, now: float, tokens: float) -> bool:
+        """Say whether a call of so many tokens would go through at once."""
+        return self.gate is None or self.gate.has_room(now, tokens)
 
     def is_closed(self, now: float) -> bool:
         """Say whether its gate keeps calls away; a pause that its provider asked for is another matter."""

@@ -1,0 +1,36 @@
+"""Deployments without room: how their limits say so, and who knows when there is some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gatewright.errors import RateLimited
+from gatewright.pipeline.call import Call
+
+__all__ = ["NoRoom", "Rooms"]
+
+
+class NoRoom(RateLimited):
+    """A deployment's own limit has no room for an attempt now; routing waits for it, or for another one's."""
+
+    asked = False
+
+
+class Rooms(Protocol):
+    """Whoever knows the room of deployments, and lets calls wait for it."""
+
+    def tokens_of(self, call: Call) -> float:
+        """Give the tokens for which a call needs room."""
+        ...
+
+    async def first(self, call: Call, deployments: Sequence[str]) -> str:
+        """Wait for the first of these deployments that has room, and give its id: the room is held for the call.
+
+        The call waits in the line of each; `RateLimited`, with the soonest `retry_after`, where none is to be had.
+        """
+        ...
+
+    def give_back(self, call: Call) -> None:
+        """Give back what is held for a call that did not go to the deployment after all."""
+        ...
