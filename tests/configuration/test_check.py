@@ -149,3 +149,25 @@ class TestTheWhole:
     def test_plain_values_are_told_and_secrets_are_not(self, check) -> None:
         report = check(entry("simulator/x") + "timeout: 9\ndrop_params: true\nmaster_key: zq9")
         assert report.settings == {"model_list": "1 entry", "timeout": "9.0", "drop_params": "true"}
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("model_rate_limits: {b: {requests_per_minute: 5}}", "model_rate_limits.b: there is no model 'b'"),
+            (
+                "tenant_rate_limits: {'': {requests_per_minute: 5}}",
+                "tenant_rate_limits: expected names, and one is empty",
+            ),
+            ("rate_limit: {requests_per_minute: on}", "rate_limit.requests_per_minute: expected a number, got True"),
+        ],
+    )
+    def test_what_the_start_would_refuse_is_told(self, check, text: str, says: str) -> None:
+        errors = check(entry("simulator/x") + text).errors
+        assert len(errors) == 1
+        assert says in errors[0]
+
+    def test_good_ones_are_none(self, check) -> None:
+        text = "model_rate_limits: {a: {requests_per_minute: 5}}\ntenant_rate_limits: {t: {max_concurrent: 2}}"
+        assert check(entry("simulator/x") + text).errors == []

@@ -31,6 +31,16 @@ def test_settings() -> None:
     assert config.master_key is not None
 
 
+def test_a_part_that_may_be_missing_is_a_map_or_has_variables_of_its_own() -> None:
+    config = GatewayConfig.from_env({"GATEWRIGHT_RATE_LIMIT": "{requests_per_minute: 5, burst_size: 2}"})
+    again = GatewayConfig.from_env(
+        {"GATEWRIGHT_RATE_LIMIT__REQUESTS_PER_MINUTE": "5", "GATEWRIGHT_RATE_LIMIT__BURST_SIZE": "2"}
+    )
+    assert config.rate_limit is not None
+    assert config.rate_limit.requests_per_minute == 5
+    assert config.rate_limit == again.rate_limit
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -89,6 +99,7 @@ def test_the_commands_own_variables_are_not(caplog: pytest.LogCaptureFixture, na
         ("GATEWRIGHT_TIMEOUT", "soon", "expected a valid number, unable to parse string as a number, got 'soon'"),
         ("GATEWRIGHT_MAX_RETRIES", "-1", "expected greater than or equal to 0, got '-1'"),
         ("GATEWRIGHT_HTTP__CONNECT_TIMEOUT", "x", "expected a valid number"),
+        ("GATEWRIGHT_RATE_LIMIT", "5", "expected a valid dictionary"),
         ("GATEWRIGHT_HTTP", "5", "expected a valid dictionary"),
         ("GATEWRIGHT_ROUTING_STRATEGY", "best", "expected 'weighted-shuffle'"),
         ("GATEWRIGHT_MASTER_KEY", "os.environ/NOT_SET", "expected the variable NOT_SET to be set"),

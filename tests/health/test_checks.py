@@ -6,6 +6,7 @@ import pytest
 from gatewright.errors import ConnectionFailed, DeadlineExceeded, ProviderTimeout, ProviderUnavailable
 from gatewright.health.checks import ActiveChecks
 from gatewright.health.config import ActiveCheckConfig
+from gatewright.health.probes import probe_of, within
 from gatewright.testing import FakeClock
 from gatewright.types.deployment import Deployment
 
@@ -32,7 +33,8 @@ class Checking:
         self.told.append((deployment.id, error))
         self.first_told.set()
 
-    async def probe(self, deployment):
+    async def probe(self, deployment, seconds):
+        assert seconds == 10
         self.asked.append((deployment.id, self.clock.now()))
         if self.gate is not None:
             await self.gate.wait()
@@ -73,14 +75,20 @@ async def test_never_two_at_once_and_nothing_is_left_after_the_end():
     assert checking.told == []
 
 
-async def test_one_that_hangs_is_a_timeout():
-    checking = Checking(A, gate=asyncio.Event(), timeout=0.01)
-    checking.checks.start()
-    await checking.clock.advance(20)
-    await checking.first_told.wait()
-    await checking.checks.aclose()
-    [(_, error)] = checking.told
-    assert isinstance(error, ProviderTimeout)
+async def test_one_that_hangs_is_a_timeout_of_the_provider():
+    async def hangs(_call):
+        await asyncio.Event().wait()
+
+    with pytest.raises(ProviderTimeout, match=r"within 0\.01 s"):
+        await within(0.01, hangs)(probe_of(A, 0.0))
+
+
+async def test_a_timeout_of_the_providers_own_is_told_as_it_is():
+    async def fails(_call):
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await within(10, fails)(probe_of(A, 0.0))
 
 
 @pytest.mark.parametrize("error", [ConnectionFailed("down"), DeadlineExceeded("late"), ValueError("odd")])

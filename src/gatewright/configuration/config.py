@@ -203,6 +203,13 @@ class GatewayConfig(Config):
             raise ValueError("a redis_url where deduplication.shared is on: identical calls meet in Redis")
         return self
 
+    @field_validator("tenant_rate_limits", "key_rate_limits")
+    @classmethod
+    def _have_names(cls, limits: dict[str, RateLimitConfig]) -> dict[str, RateLimitConfig]:
+        if "" in limits:
+            raise ValueError("names, and one is empty")
+        return limits
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:

@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -92,8 +93,14 @@ def _annotation(cls: type[BaseModel], name: str, path: list[str]) -> Any:
             meant = PREFIX + "__".join([*path[:place], near or ""]).upper()
             log.warning("%s is not a setting%s", name, f"; did you mean {meant}?" if near else "")
             return None
-        part = part.model_fields[word].annotation
+        part = _one_of(part.model_fields[word].annotation)
     return part
+
+
+def _one_of(annotation: Any) -> Any:
+    """Give what a setting is where it is not None."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if get_origin(annotation) in (Union, UnionType) and len(kinds) == 1 else annotation
 
 
 def _value(name: str, text: str, annotation: Any) -> Any:

@@ -22,6 +22,8 @@ def named_models(config: GatewayConfig) -> Iterator[tuple[str, list[str]]]:
             yield f"{setting}.{model}", [model, *targets]
     if config.default_fallbacks:
         yield "default_fallbacks", list(config.default_fallbacks)
+    for model in config.model_rate_limits:
+        yield f"model_rate_limits.{model}", [model]
     for alias, target in config.aliases.items():
         yield f"aliases.{alias}", [target]
 

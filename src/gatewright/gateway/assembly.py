@@ -15,7 +15,7 @@ from gatewright.gateway.caching import Caching
 from gatewright.gateway.flow import Flow
 from gatewright.gateway.guarding import Guarding
 from gatewright.gateway.recording import Recording
-from gatewright.health.probes import probe_of
+from gatewright.health.probes import probe_of, within
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.deadline import DeadlineLayer
 from gatewright.layers.embeddings import EmbeddingsLayer
@@ -86,6 +86,7 @@ class Assembly:
             rng=rng,
             gate_of=self.flow.gate_of,
             on_dropped=self._drop,
+            in_use=self.flow.in_use,
         )
         check_names(config, self.table)
         self._router = Router(
@@ -103,6 +104,7 @@ class Assembly:
         self._inner: list[Layer] = [EmbeddingsLayer(self.embed_limit, config.embed_concurrency)]
         self.handle: Handler = self._router
         self._checks = self.flow.check_idle(config, self._probe) if config.health_checks.enabled else None
+        self._watches = [watch for watch in (self._checks, self.flow.sharing) if watch is not None]
         self.put_together()
 
     def put_together(self) -> None:
@@ -118,12 +120,21 @@ class Assembly:
         ]
         router = self._router.__call__
         self.handle = _by_kind(stack(layers, router, GenerateRequest), stack(layers, router, EmbedRequest))
-        for watch in (self._checks, self.flow.sharing):
-            if watch is not None:
-                self.handle = _started(watch.start, self.handle)
+        if self._watches:
+            self.handle = _started(self.start, self.handle)
         for group in self.table.groups():
             for state in group.states:
                 state.gate, state.handler = self.flow.gate_of(state.deployment), None
+
+    def start(self) -> None:
+        """Start what runs beside the calls, on the running loop, where it does not run yet."""
+        for watch in self._watches:
+            watch.start()
+
+    async def report(self) -> dict[str, Any]:
+        """Give the health; who asks for it has what watches over it begin."""
+        self.start()
+        return await self.flow.report()
 
     def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> None:
         """Set, change or remove a limit; the first one puts the layer in its place."""
@@ -144,10 +155,10 @@ class Assembly:
             self._asked[deployment.id] = (self.lanes.lane(deployment), _price_source(deployment.price))
         return handler
 
-    async def _probe(self, deployment: Deployment) -> None:
+    async def _probe(self, deployment: Deployment, seconds: float) -> None:
         """Ask a deployment the cheapest question: for one token, or for one vector."""
-        call = probe_of(deployment, self._clock.now())
-        reply = await self._attempt(deployment)(call)
+        ask = within(seconds, self.lanes.handler(deployment))
+        reply = await stack(self.flow.attempt_layers(deployment), ask)(probe_of(deployment, self._clock.now()))
         async with reply:
             await reply.value()
 

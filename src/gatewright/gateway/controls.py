@@ -121,7 +121,7 @@ class FlowControls:
 
     async def get_health(self) -> dict[str, Any]:
         """Give how well the gateway, its providers and its stores are; see docs/health.md for the fields."""
-        report = await self._home.run(self._assembly.flow.report)
+        report = await self._home.run(self._assembly.report)
         tally = self._assembly.guarding.tally
         return report if tally is None else {**report, "guards": tally.counts()}
 

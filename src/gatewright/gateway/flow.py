@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from gatewright.clock import Clock
 from gatewright.configuration.config import GatewayConfig
 from gatewright.configuration.naming import find_named
-from gatewright.errors import ConfigurationError
 from gatewright.health import HealthMonitor
 from gatewright.health.checks import ActiveChecks, Probe
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
@@ -79,14 +78,12 @@ class Flow:
     def _configure(self, config: GatewayConfig) -> None:
         if config.rate_limit is not None:
             self.limit("global", "", config.rate_limit)
-        named: tuple[tuple[Scope, str, dict[str, RateLimitConfig]], ...] = (
-            ("tenant", "tenant_rate_limits", config.tenant_rate_limits),
-            ("key", "key_rate_limits", config.key_rate_limits),
+        named: tuple[tuple[Scope, dict[str, RateLimitConfig]], ...] = (
+            ("tenant", config.tenant_rate_limits),
+            ("key", config.key_rate_limits),
         )
-        for scope, setting, limits in named:
+        for scope, limits in named:
             for name, limit in limits.items():
-                if not name:
-                    raise ConfigurationError(f"{setting}: a {scope}'s name is empty", param=setting)
                 self.limit(scope, name, limit)
         self._model_limits = dict(config.model_rate_limits)
 
@@ -161,6 +158,10 @@ class Flow:
             breaker.limits = self.rooms if limited else None
             return breaker
         return _LimitsGate(deployment.id, self.rooms, self._clock) if limited else None
+
+    def in_use(self, deployment_id: str) -> bool:
+        """Say whether somebody waits for a deployment or is at it, or used up some of its limit."""
+        return self.rooms.in_use(deployment_id)
 
     def dropped(self, deployment_id: str) -> None:
         """Let go of what was kept for a deployment that is not asked any more."""

@@ -265,7 +265,8 @@ class LiteLLMGateway(FlowControls, GuardControls, FeedbackMethods, ReportMethods
         self.close()
 
     async def __aenter__(self) -> Self:
-        await self._home.arrive(settle=True)
+        if await self._home.arrive(settle=True):
+            self._assembly.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,14 +7,14 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 
 from gatewright.clock import MONOTONIC, Clock
-from gatewright.errors import GatewayError, ProviderTimeout
+from gatewright.errors import GatewayError
 from gatewright.health.config import ActiveCheckConfig
 from gatewright.types.deployment import Deployment
 
 __all__ = ["ActiveChecks", "Probe"]
 
-Probe = Callable[[Deployment], Awaitable[object]]
-"""Asks a deployment something cheap; raises what it fails with."""
+Probe = Callable[[Deployment, float], Awaitable[object]]
+"""Asks a deployment something cheap; raises what it fails with, `ProviderTimeout` after so many seconds."""
 
 
 class ActiveChecks:
@@ -93,12 +93,7 @@ class ActiveChecks:
 
     async def _asked(self, deployment: Deployment) -> BaseException | None:
         try:
-            async with asyncio.timeout(self._config.timeout):
-                await self._probe(deployment)
-        except GatewayError as error:
-            return error
-        except TimeoutError:
-            return ProviderTimeout(f"no answer to a check within {self._config.timeout:g} s")
+            await self._probe(deployment, self._config.timeout)
         except Exception as error:  # noqa: BLE001 - whatever it fails with is what there is to be told
             return error
         return None

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from gatewright.errors import ProviderTimeout
 from gatewright.pipeline.call import Call, new_id
+from gatewright.pipeline.layer import Handler
+from gatewright.pipeline.reply import Reply
 from gatewright.types.deployment import Deployment
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 
-__all__ = ["probe_of"]
+__all__ = ["probe_of", "within"]
 
 _EMBEDDING_WORDS = ("embed", "minilm", "bge-", "e5-")
 
@@ -14,6 +20,22 @@ _EMBEDDING_WORDS = ("embed", "minilm", "bge-", "e5-")
 def probe_of(deployment: Deployment, now: float) -> Call:
     """Make a call for one token, or for one vector where the deployment gives vectors."""
     return Call(request=_question(deployment), id=new_id(), started_at=now)
+
+
+def within(seconds: float, ask: Handler) -> Handler:
+    """Give up after so many seconds, as the provider's fault: this is no caller who is in a hurry."""
+
+    async def asked(call: Call, /) -> Reply[Any, Any]:
+        timer = asyncio.timeout(seconds)
+        try:
+            async with timer:
+                return await ask(call)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise ProviderTimeout(f"no answer to a check within {seconds:g} s") from None
+
+    return asked
 
 
 def _question(deployment: Deployment) -> GenerateRequest | EmbedRequest:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeGuard, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from gatewright.errors import ConfigurationError
 from gatewright.redaction import redact
@@ -36,6 +36,14 @@ class Config(BaseModel):
     # As BaseModel's own: pydantic makes the inner parts without it, so a fault is told once, by its whole path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `rpm: on`, which is YAML for true, and would be one a minute."""
+        if isinstance(value, bool) and _is_number(cls.model_fields[info.field_name or ""].annotation):
+            raise ValueError("a number")
+        return value
+
     @classmethod
     def read(cls, values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Self:
         """Make one of `values` that came from `source` (a file, the environment), which an error then names.
@@ -47,6 +55,11 @@ class Config(BaseModel):
         except ValidationError as error:
             told = explain(error, cls, values, origins)
             raise ConfigurationError(f"{source}: {told}" if source else told) from None
+
+
+def _is_number(annotation: Any) -> bool:
+    kinds = get_args(annotation) or (annotation,)
+    return bool not in kinds and (int in kinds or float in kinds)
 
 
 def is_secret(name: str) -> bool:

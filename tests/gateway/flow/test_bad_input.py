@@ -17,7 +17,7 @@ OLD = RateLimitConfig(requests_per_minute=60, tokens_per_minute=600)
 BAD_LIMITS = [
     (name, value)
     for name in ("requests_per_minute", "tokens_per_minute", "burst_size", "burst_tokens", "max_concurrent", "weight")
-    for value in (0, -1, math.nan, math.inf, "many")
+    for value in (0, -1, math.nan, math.inf, "many", True)
 ] + [
     ("burst_size", 0.5),
     *((name, 10**400) for name in ("burst_size", "burst_tokens", "max_concurrent", "max_queue_size")),
@@ -34,6 +34,7 @@ BAD_BREAKERS = [
     ("failure_threshold", -5),
     ("success_threshold", 0),
     ("timeout", 0),
+    ("timeout", True),
     ("timeout", -1),
     ("timeout", math.nan),
     ("failure_rate", 0),

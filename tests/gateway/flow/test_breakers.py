@@ -54,6 +54,19 @@ async def test_a_dead_upstream_with_another_beside_it(remotes: Any, gateway_over
     assert {one.deployment_id for one in heard.of(BreakerChanged)} == {"m#0"}
 
 
+async def test_who_waits_for_a_probe_goes_at_once_when_breakers_are_switched_off(gateway_of: Any) -> None:
+    provider = ScriptedProvider([ProviderUnavailable("down")] * 3 + ["well"])
+    async with gateway_of(provider, circuit_breaker=CircuitBreakerConfig(failure_threshold=3, timeout=20)) as gateway:
+        for number in range(3):
+            with pytest.raises(ProviderUnavailable):
+                await gateway.generate_async(f"{number}", max_retries=0)
+        waiting = asyncio.create_task(gateway.generate_async("waits", timeout=60))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        gateway.configure_circuit_breaker(CircuitBreakerConfig(enabled=False))
+        assert (await asyncio.wait_for(waiting, 5)).text == "well"
+
+
 async def test_a_fallback_model_takes_over_at_no_wait(upstream: Any, gateway_of: Any) -> None:
     down = ScriptedProvider([ProviderUnavailable("down")] * 100)
     config: dict[str, Any] = {

@@ -78,6 +78,16 @@ async def test_what_a_call_did_not_use_does_not_come_on_top_of_what_its_provider
         assert limit_of(gateway, "deployment:m#0").tokens < 5  # but what has come in since
 
 
+async def test_what_is_left_is_believed_of_embeddings_too(remotes: Any, gateway_over: Any, limit_of: Any) -> None:
+    one = remotes()
+    one.headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
+    async with gateway_over(one, each={"rpm": 60, "tpm": 6_000}) as gateway:
+        await gateway.embed_async(["hello", "world"], model="m")
+        corrected = limit_of(gateway, "deployment:m#0")
+    assert corrected.requests < 0.5
+    assert corrected.tokens < 50
+
+
 async def test_what_is_left_is_believed_of_a_refusal_too(remotes: Any, gateway_over: Any, limit_of: Any) -> None:
     one = remotes()
     left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}

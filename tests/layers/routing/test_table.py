@@ -94,6 +94,28 @@ def test_groups_made_on_demand_are_kept_while_they_are_asked_for_and_then_let_go
     assert dropped == [f"wild:p/{number}" for number in range(8)]
 
 
+def test_a_group_whose_limit_is_in_use_outlives_any_number_of_other_names(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "MAX_MADE", 3)
+    monkeypatch.setattr(module, "MAX_MADE_IN_USE", 20)
+    dropped: list[str] = []
+    used = {"wild:p/used"}
+    table = RoutingTable([deployment("p/*", "*", "wild")], on_dropped=dropped.append, in_use=used.__contains__)
+    kept = table.find("p/used")
+    for number in range(10):
+        table.find(f"p/{number}")
+    busy = table.find("p/9")
+    busy.begin(busy.states[0])
+    for number in range(10, 20):
+        table.find(f"p/{number}")
+    assert table.find("p/used") is kept
+    assert table.find("p/9") is busy
+    assert "wild:p/used" not in dropped
+    used.update(f"wild:p/{number}" for number in range(100))
+    for number in range(20, 60):
+        table.find(f"p/{number}")
+    assert len(table.groups()) == 20  # whatever is asked for, there is an end
+
+
 def test_two_deployments_of_one_id_are_refused():
     with pytest.raises(ConfigurationError, match="'one'"):
         RoutingTable([deployment("a", id_="one"), deployment("b", id_="one")])

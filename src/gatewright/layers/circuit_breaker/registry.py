@@ -95,6 +95,8 @@ class CircuitBreakers:
         for guard in self._guards.values():
             if provider is None or guard.provider == provider:
                 guard.breaker.change(self._config_of(guard.provider))
+                if not self.watch(guard.provider):
+                    guard.wake()
 
     def free_at(self, deployment_id: str, now: float) -> float:
         """Give the time from which a deployment may be asked; `now` where it may be asked at once."""

@@ -68,6 +68,11 @@ class DeploymentLimits:
         """Have nobody wait for a deployment to which no call may go now: `error` is what they get."""
         self._limiter.turn_away(deployment_id, error)
 
+    def in_use(self, deployment_id: str) -> bool:
+        """Say whether a deployment's limit would be another if it was made anew."""
+        limiter = self._limiter
+        return any(not limit.is_idle(limiter.now()) for limit in limiter.limit_of(deployment_id))
+
     def forget(self, deployment_id: str) -> None:
         """Let go of the limit of a deployment that is not asked any more."""
         self._limiter.configure("deployment", deployment_id, None)

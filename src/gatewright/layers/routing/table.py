@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,9 @@ __all__ = ["MAX_MADE", "RoutingTable"]
 
 MAX_MADE = 1024
 """How many groups made on demand are kept: callers choose those names, so there must be an end to them."""
+MAX_MADE_IN_USE = 16 * MAX_MADE
+"""How many are, where those not asked for the longest are still in use, or their limits used up."""
+LOOKED_AT = 8
 
 OnDemand = Callable[[str], Iterable[Deployment]]
 """Gives the deployments for a name that the model list does not have; none where it cannot be."""
@@ -36,7 +40,9 @@ class RoutingTable:
         rng: random.Random | None = None,
         gate_of: GateOf | None = None,
         on_dropped: Callable[[str], object] | None = None,
+        in_use: Callable[[str], bool] | None = None,
     ) -> None:
+        self._in_use = in_use
         self._gate_of = gate_of
         self._on_dropped = on_dropped
         self._aliases = dict(aliases or {})
@@ -96,8 +102,24 @@ class RoutingTable:
             )
         group = self._made[name] = self._group(name, deployments)
         if len(self._made) > MAX_MADE:
-            self._drop(self._made.popitem(last=False)[1])
+            self._make_room()
         return group
+
+    def _make_room(self) -> None:
+        """Let go of the group that was not asked for the longest, of a few that are not in use."""
+        oldest = list(itertools.islice(self._made, LOOKED_AT))
+        name = next((one for one in oldest if not self._is_in_use(self._made[one])), None)
+        if name is None and len(self._made) > MAX_MADE_IN_USE:
+            name = oldest[0]
+        if name is not None:
+            self._drop(self._made.pop(name))
+        else:
+            for one in oldest:
+                self._made.move_to_end(one)  # others are looked at the next time
+
+    def _is_in_use(self, group: Group) -> bool:
+        in_use = self._in_use
+        return any(state.in_flight or (in_use is not None and in_use(state.deployment.id)) for state in group.states)
 
     def _drop(self, group: Group) -> None:
         """Have what was made for the deployments of `group` let go of; it was not asked for the longest."""

@@ -193,16 +193,18 @@ class OpenAIWire:
             raise self._error(200, {}, data)
         usage = usage_of(body.usage) if body.usage is not None else estimated_usage(request)
         deployment = self._deployment
-        return Reply.whole(
-            Embeddings(
-                vectors=vectors_of(body, len(request.inputs), self._spec.vectors),
-                model=body.model or deployment.model,
-                provider=deployment.provider,
-                deployment_id=deployment.id,
-                usage=usage,
-                cost_usd=cost_of(usage, deployment.price, began),
-            )
+        vectors = Embeddings(
+            vectors=vectors_of(body, len(request.inputs), self._spec.vectors),
+            model=body.model or deployment.model,
+            provider=deployment.provider,
+            deployment_id=deployment.id,
+            usage=usage,
+            cost_usd=cost_of(usage, deployment.price, began),
         )
+        reply = Reply[Any, Embeddings].whole(vectors)
+        if self._limited:
+            reply.limits = limits_of(response.headers)
+        return reply
 
 
 class _Progress:
