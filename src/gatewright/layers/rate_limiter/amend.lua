@@ -42,8 +42,8 @@ for i = 1, count do
   local idle = math.max(
     time_to_fill(requests, request_rate, request_burst), time_to_fill(tokens, token_rate, token_burst)
   ) + math.max(0, paused - now)
-  local turn = states[i] and string.sub(states[i], 33) or '' -- as `reserve.lua` keeps it
-  redis.call('SET', KEYS[i], struct.pack('<dddd', requests, tokens, filled_at, paused) .. turn,
+  local line = states[i] and string.sub(states[i], 33) or '' -- as `reserve.lua` keeps it
+  redis.call('SET', KEYS[i], struct.pack('<dddd', requests, tokens, filled_at, paused) .. line,
     'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))
   left[i] = struct.pack('<ddd', requests, tokens, math.max(0, paused - now))
 end

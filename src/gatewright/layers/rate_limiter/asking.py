@@ -49,7 +49,8 @@ class Asking:
         if waiter.asking:
             return gate, math.inf
         refused = waiter.refused
-        if refused is not None and refused[0] in waiter.limits.all and refused[1] > now:
+        # What this process decides by itself is asked anew whenever a call ends.
+        if refused is not None and refused[1] > now and refused[0] in waiter.limits.all and self._ledger.is_shared:
             return refused[0], refused[1] - now
         self._ask(waiter, gate)
         if waiter.asking:

@@ -10,11 +10,13 @@
 -- Gives doubles: the wait (0: charged) and the number of the limit that asks for it; then for each limit: requests and
 --   tokens left, the seconds of its pause, the permits under way.
 --
--- A bucket also knows whose turn it is: the process whose waiting call found too few tokens first, and how many it
--- waits for. Others go only where they leave that much, or whoever asks for less would always be before it. A turn ends
--- when the call goes, or is not asked for during TURN seconds; who had the last one leaves the next to others.
-local TURN, TO_OTHERS = 1, 0.5
-local NOBODY = string.rep('\0', 8)
+-- A bucket also has the processes whose waiting calls found too few tokens, or nobody gone, in the order in which they
+-- came: 8 bytes of name, the tokens that the call needs, and until when it is believed to wait. The first of them is
+-- left as much as it needs, a place at once included, or whoever asks for less, or just when a call of its own has
+-- ended, would always be before it. It leaves the line when its call goes, when another limit keeps that call waiting,
+-- or when nothing was heard of it for TURN seconds.
+local TURN, FIRST_AGAIN = 1, 0.02
+local IN_LINE = 24
 local tokens, lease, waits, me, at = struct.unpack('<dddc8', ARGV[1])
 local count = (#ARGV[1] - 32) / 80
 local time = redis.call('TIME')
@@ -41,12 +43,17 @@ for i = 1, count do
     one.requests, one.tokens, one.at, one.paused = known_requests, known_tokens, now + known_pause, now + known_pause
     requests_back, tokens_back = 0, 0
   end
-  if states[i] and #states[i] > 32 then
-    one.turn_of, one.turn_tokens, one.turn_until, one.last_of, one.last_until = struct.unpack('<c8ddc8d', states[i], 33)
-  else
-    one.turn_of, one.turn_tokens, one.turn_until, one.last_of, one.last_until = NOBODY, 0, 0, NOBODY, 0
+  one.line = {}
+  for from = 33, states[i] and #states[i] or 0, IN_LINE do
+    local process, needs, waits_until = struct.unpack('<c8dd', states[i], from)
+    if waits_until > now then
+      one.line[#one.line + 1] = {process, needs, waits_until}
+    else
+      one.changed = true
+    end
   end
-  local theirs = one.turn_until > now and one.turn_of ~= me
+  local first = one.line[1]
+  local theirs = first and first[1] ~= me
   if now > one.at then
     local elapsed = now - one.at
     one.requests = one.requests + elapsed * math.max(0, one.request_rate)
@@ -55,14 +62,14 @@ for i = 1, count do
   end
   one.requests = math.min(math.min(one.requests, one.request_burst) + requests_back, one.request_burst)
   one.tokens = math.min(math.min(one.tokens, one.token_burst) + tokens_back, one.token_burst)
-  one.changed = requests_back ~= 0 or tokens_back ~= 0
+  one.changed = one.changed or requests_back ~= 0 or tokens_back ~= 0
   local pause = math.max(0, one.paused - now)
-  local with_theirs = tokens + (theirs and one.turn_tokens or 0)
+  local with_theirs = tokens + (theirs and first[2] or 0)
   local token_wait = missing_time(with_theirs, one.tokens, one.token_rate, one.token_burst, pause)
   local wait = math.max(
     pause, missing_time(1, one.requests, one.request_rate, one.request_burst, pause), token_wait
   )
-  one.turn_wanted = waits == 1 and not theirs and token_wait > 0 and not (one.last_of == me and one.last_until > now)
+  one.in_turn = token_wait > 0
   one.under_way = 0
   if one.maximum > 0 then
     permits_key = permits_key + 1
@@ -73,7 +80,11 @@ for i = 1, count do
     end
     redis.call('ZREMRANGEBYSCORE', one.permits, '-inf', string.format('%.6f', now))
     one.under_way = redis.call('ZCARD', one.permits)
-    if one.under_way >= one.maximum then wait = math.huge end
+    if one.under_way + (theirs and 1 or 0) >= one.maximum then
+      wait, one.in_turn = math.huge, true
+      -- Nobody is told when a place is free: the first in line asks more often than the others.
+      if waits == 1 and first and not theirs then wait = FIRST_AGAIN end
+    end
   end
   if wait > longest then longest, by = wait, i end
   limits[i] = one
@@ -83,27 +94,49 @@ local function time_to_fill(level, rate, burst)
   return rate > 0 and (burst - level) / rate or 0
 end
 
+local function leave_line(one)
+  for place, other in ipairs(one.line) do
+    if other[1] == me then
+      table.remove(one.line, place)
+      one.changed = true
+      return
+    end
+  end
+end
+
+local function stand_in_line(one)
+  for _, other in ipairs(one.line) do
+    if other[1] == me then
+      if other[2] ~= tokens or other[3] < now + TURN / 2 then
+        other[2], other[3], one.changed = tokens, now + TURN, true
+      end
+      return
+    end
+  end
+  one.line[#one.line + 1] = {me, tokens, now + TURN}
+  one.changed = true
+end
+
 for i = 1, count do
   local one = limits[i]
+  if longest == 0 or (waits == 1 and i ~= by) then
+    leave_line(one)
+  elseif waits == 1 and one.in_turn then
+    stand_in_line(one)
+  end
   if longest == 0 then
     one.requests = one.requests - (one.request_rate >= 0 and 1 or 0)
     one.tokens = one.tokens - (one.token_rate >= 0 and tokens or 0)
-    if one.turn_of == me then
-      one.turn_of, one.turn_until, one.last_of, one.last_until = NOBODY, 0, me, now + TO_OTHERS
-    end
-  elseif i == by and one.turn_wanted and longest < math.huge then
-    one.turn_of, one.turn_tokens, one.turn_until, one.changed = me, tokens, now + TURN, true
   end
-  if (longest == 0 or one.changed) and (one.request_rate >= 0 or one.token_rate >= 0) then
+  if one.changed or (longest == 0 and (one.request_rate >= 0 or one.token_rate >= 0)) then
     local idle = math.max(
       time_to_fill(one.requests, one.request_rate, one.request_burst),
       time_to_fill(one.tokens, one.token_rate, one.token_burst)
     )
     -- Full again, it is as good as forgotten; a debt is remembered for a month at most.
     local state = struct.pack('<dddd', one.requests, one.tokens, one.at, one.paused)
-    if one.turn_until > now or one.last_until > now then
-      state = state
-        .. struct.pack('<c8ddc8d', one.turn_of, one.turn_tokens, one.turn_until, one.last_of, one.last_until)
+    for place, other in ipairs(one.line) do
+      state = state .. struct.pack('<c8dd', other[1], other[2], other[3])
     end
     redis.call('SET', KEYS[i], state,
       'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))

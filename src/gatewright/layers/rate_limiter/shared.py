@@ -73,6 +73,9 @@ class SharedLedger:
         self._names = count()
         self._process = os.urandom(8)
         self._leases = Leases(store)
+        self._alone: dict[Limit, None] = {}
+        self.on_return: Callable[[], None] | None = None
+        """Hears that Redis is asked again."""
         self._amendments = Amendments(store, clock, self.terms)
 
     @property
@@ -128,7 +131,7 @@ class SharedLedger:
             if terms.permits_key is not None:
                 permit_keys.append(terms.permits_key)
                 ended.append(self._amendments.take_released(terms.permits_key))
-        permit = self._process + next(self._names).to_bytes(8, "big") if permit_keys else b""
+        permit = self._name() if permit_keys else b""
         self._store.run(
             RESERVE,
             keys + permit_keys,
@@ -170,6 +173,7 @@ class SharedLedger:
 
         In a forked child they, and what is to be told to Redis, are the parent's: it has a name of its own from now on.
         """
+        self._alone.clear()
         self._amendments.abandon(forked=forked)
         held = self._leases.abandon()
         if forked:
@@ -179,13 +183,22 @@ class SharedLedger:
                 self._amendments.release(permit, keys)
 
     def _locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
+        """Decide by the limits of this process, and keep in mind what Redis is to be told of that."""
         now = self._now()
         got = try_reserve(limits, tokens, now, self.giver)
-        if isinstance(got, Permit):
-            return got
-        blocked = blocked_by(limits, tokens, now)
-        assert blocked is not None
-        return blocked
+        if not isinstance(got, Permit):
+            blocked = blocked_by(limits, tokens, now)
+            assert blocked is not None
+            return blocked
+        self._alone.update(dict.fromkeys(limits))
+        keys = [key for limit in limits if (key := self.terms(limit).permits_key) is not None]
+        name = self._name() if keys else b""
+        if keys:
+            self._leases.begin(name, keys)
+        return SharedPermit(got.limits, tokens, now, self.giver, self.giver.era, self, name)
+
+    def _name(self) -> bytes:
+        return self._process + next(self._names).to_bytes(8, "big")
 
     def _judged(
         self, reply: Any, limits: Sequence[Limit], tokens: float, permit: bytes, permit_keys: list[bytes]
@@ -211,5 +224,13 @@ class SharedLedger:
         return SharedPermit(charged, tokens, now, self.giver, self.giver.era, self, permit)
 
     def _returned(self) -> None:
+        """Tell Redis, which is back, what is under way here, and that no more is left than is known of here."""
         self._leases.renew()
+        alone, self._alone = self._alone, {}
+        now = self._now()
+        for limit in alone:
+            requests, tokens, _ = belief(limit, now)
+            self._amendments.correct(limit, requests, tokens)
         self._amendments.send()
+        if self.on_return is not None:
+            self.on_return()

@@ -62,6 +62,8 @@ class WaitingRoom:
         self._now = 0.0
         waits = self._waiters.__contains__
         self._asking = None if shared is None else Asking(shared, clock.now, lambda one: self.wake((one,)), waits)
+        if shared is not None:
+            shared.on_return = self._ask_all_again
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -197,6 +199,12 @@ class WaitingRoom:
             self._end(waiter, error())
         self.pump()
 
+    def _ask_all_again(self) -> None:
+        """Ask Redis, which is back, for those who waited meanwhile for what this process knew of."""
+        for waiter in self._waiters:
+            waiter.refused = None
+        self.wake(dict.fromkeys(limit for waiter in self._waiters for limit in waiter.limits.all))
+
     def end_all(self, error: Callable[[], GatewayError]) -> None:
         """End everyone's waiting with `error`."""
         for waiter in list(self._waiters):
@@ -277,7 +285,8 @@ class WaitingRoom:
 
     def _reserve(self, ticket: Ticket) -> tuple[Gate, float] | None:
         waiter: Waiter = ticket.call
-        closed = self._try(waiter) if self._asking is None else self._asking.reserve(waiter, self._now)
+        asking = self._asking if waiter.limits.all else None
+        closed = self._try(waiter) if asking is None else asking.reserve(waiter, self._now)
         # One that waited elsewhere may come to a limit for which calls do not wait.
         if closed is not None and not closed[0].config.queues and not waiter.asking:
             self._turned_away.append((waiter, closed[0]))
