@@ -200,3 +200,95 @@ async def test_whatever_happens_nothing_is_left_over(process, redis_server, seed
     await asyncio.gather(*(one.admit() for one in everyone))
     with pytest.raises(RateLimited):
         await everyone[0].admit()
+
+
+async def test_removing_the_last_limit_lets_those_go_who_wait(process):
+    one = process(requests_per_minute=1, burst_size=1)
+    await one.admit()
+    waiting = [asyncio.create_task(one.admit()) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    one.limiter.configure("global", "", None)
+    await asyncio.wait_for(asyncio.gather(*waiting), 2)
+    assert one.limiter.waiting == 0
+
+
+async def test_a_process_with_one_call_has_its_turn_at_places_that_another_would_keep(process):
+    busy, lone = (process(max_concurrent=1) for _ in range(2))
+
+    async def hold(one):
+        permit = await one.admit()
+        await asyncio.sleep(0.01)
+        permit.settle(1)
+
+    async def keep_busy():
+        while True:
+            await hold(busy)
+
+    flood = [asyncio.create_task(keep_busy()) for _ in range(20)]
+    await asyncio.sleep(0.1)
+    began = now()
+    for _ in range(5):
+        await hold(lone)
+    took = now() - began
+    for task in flood:
+        task.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+    assert took < 5  # it was for as long as the others had something to do
+
+
+async def test_calls_go_on_at_their_places_while_redis_is_away(process, redis_server):
+    one = process(max_concurrent=2, queue_timeout=5)
+    one.store._patience = 0.09
+
+    async def call():
+        permit = await one.admit()
+        await asyncio.sleep(0.05)
+        permit.settle(1)
+
+    await call()
+    calls = [asyncio.create_task(call()) for _ in range(12)]
+    await asyncio.sleep(0.02)
+    redis_server.kill()
+    await asyncio.gather(*calls)
+    redis_server.start()
+    while one.store.is_degraded:
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*(call() for _ in range(6)))
+    assert one.limiter.levels() == [] or one.limiter.levels()[0].in_flight == 0
+
+
+async def test_places_taken_while_redis_was_away_count_when_it_is_back(process, redis_server):
+    one, other = (process(max_concurrent=2, enable_queuing=False) for _ in range(2))
+    one.store._patience = 0.09
+    redis_server.pause()
+    held = [await one.admit() for _ in range(2)]
+    assert one.store.is_degraded
+    redis_server.go_on()
+    while one.store.is_degraded:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    for process_ in (one, other):
+        with pytest.raises(RateLimited):
+            await process_.admit()
+    for permit in held:
+        permit.settle(1)
+    await asyncio.sleep(0.1)
+    (await other.admit()).settle(1)
+
+
+async def test_what_was_let_through_while_redis_was_away_is_charged_when_it_is_back(process, redis_server):
+    one = process(requests_per_minute=60, burst_size=10, enable_queuing=False)
+    one.store._patience = 0.09
+    (await one.admit()).settle(1)
+    redis_server.pause()
+    for _ in range(5):
+        (await one.admit()).settle(1)
+    redis_server.go_on()
+    while one.store.is_degraded:
+        await asyncio.sleep(0.01)
+    admitted = 0
+    with pytest.raises(RateLimited):
+        while True:
+            (await one.admit()).settle(1)
+            admitted += 1
+    assert admitted <= 6  # 4, and what came in since

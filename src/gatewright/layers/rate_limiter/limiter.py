@@ -111,6 +111,9 @@ class RateLimiter:
         """Admit a call without waiting; None where there is no room, others wait for it, or Redis must be asked."""
         if (self.waiters or self._shared is not None) and not self._decides_alone(limits):
             return None
+        if self._shared is not None:
+            alone = self._shared.locally(limits, tokens)
+            return alone if isinstance(alone, Permit) else None
         got = try_reserve(limits, tokens, now, self)
         return got if type(got) is Permit else None
 

@@ -113,7 +113,7 @@ class SharedLedger:
         One that `waits`, and asks again at least twice a second, has its turn before other processes' smaller calls.
         """
         if self._store.is_degraded:
-            then(self._locally(limits, tokens))
+            then(self.locally(limits, tokens))
             return
         now = self._now()
         take, known = self._amendments.take, self._terms
@@ -139,6 +139,21 @@ class SharedLedger:
             lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys)),
         )
 
+    def locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
+        """Decide by the limits of this process, and keep in mind what Redis is to be told of that."""
+        now = self._now()
+        got = try_reserve(limits, tokens, now, self.giver)
+        if not isinstance(got, Permit):
+            blocked = blocked_by(limits, tokens, now)
+            assert blocked is not None
+            return blocked
+        self._alone.update(dict.fromkeys(limits))
+        keys = [key for limit in limits if (key := self.terms(limit).permits_key) is not None]
+        name = self._name() if keys else b""
+        if keys:
+            self._leases.begin(name, keys)
+        return SharedPermit(got.limits, tokens, now, self.giver, self.giver.era, self, name)
+
     def settled(self, permit: SharedPermit, requests: float, tokens: float) -> None:
         """Put back what a call did not use, and its permit."""
         if requests or tokens:
@@ -148,7 +163,8 @@ class SharedLedger:
 
     def pause(self, limit: Limit, seconds: float) -> None:
         """Let nothing through to `limit` for so long, in any process; the limit itself is paused already."""
-        self._amendments.pause(limit, seconds)
+        if seconds > 0.0:
+            self._amendments.pause(limit, seconds)
 
     def correct(self, limit: Limit, requests: float | None, tokens: float | None) -> None:
         """Tell the others a provider's word for what is left; the limit itself is corrected already."""
@@ -182,21 +198,6 @@ class SharedLedger:
             for permit, keys in held.items():
                 self._amendments.release(permit, keys)
 
-    def _locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
-        """Decide by the limits of this process, and keep in mind what Redis is to be told of that."""
-        now = self._now()
-        got = try_reserve(limits, tokens, now, self.giver)
-        if not isinstance(got, Permit):
-            blocked = blocked_by(limits, tokens, now)
-            assert blocked is not None
-            return blocked
-        self._alone.update(dict.fromkeys(limits))
-        keys = [key for limit in limits if (key := self.terms(limit).permits_key) is not None]
-        name = self._name() if keys else b""
-        if keys:
-            self._leases.begin(name, keys)
-        return SharedPermit(got.limits, tokens, now, self.giver, self.giver.era, self, name)
-
     def _name(self) -> bytes:
         return self._process + next(self._names).to_bytes(8, "big")
 
@@ -206,7 +207,7 @@ class SharedLedger:
         if not isinstance(reply, bytes):
             # It may have been charged all the same: its permit must not stay taken.
             self._amendments.release(permit, permit_keys)
-            return self._locally(limits, tokens)
+            return self.locally(limits, tokens)
         now = self._now()
         wait, by = VERDICT.unpack_from(reply)
         at = VERDICT.size
