@@ -58,6 +58,7 @@ class Assembly:
             os.environ.setdefault(name, value.get_secret_value())
         rng = rng or random.Random()
         self._clock = clock
+        self._fallbacks, self._default_fallbacks = config.fallbacks, config.default_fallbacks
         self.lanes = _lanes(config, providers)
         deployments = Deployments(config, own=frozenset(providers or ()))
         self._attempts: dict[str, Handler] = {}
@@ -194,8 +195,11 @@ class Assembly:
                     group.end(state)
 
     def embed_limit(self, model: str) -> int:
-        """Give how many inputs one request to any deployment of `model` may have."""
-        return min(self.lanes.embed_limit(state.deployment) for state in self.table.find(model).states)
+        """Give how many inputs one request to any deployment of `model`, or of its fallbacks, may have."""
+        group = self.table.find(model)
+        names = self._fallbacks.get(model) or self._fallbacks.get(group.name) or self._default_fallbacks
+        states = [*group.states, *(state for name in names for state in self.table.find(name).states)]
+        return min(self.lanes.embed_limit(state.deployment) for state in states)
 
 
 def _by_kind(texts: Handler, vectors: Handler) -> Handler:

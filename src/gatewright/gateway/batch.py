@@ -12,6 +12,7 @@ import msgspec
 from gatewright.errors import GatewayError, RateLimited
 from gatewright.gateway.gateway import LiteLLMGateway
 from gatewright.gateway.progress import progress_bar
+from gatewright.gateway.wishes import cache_wishes
 
 __all__ = ["Batch"]
 
@@ -59,7 +60,7 @@ class Batch:
         """Give the places of each distinct prompt; each alone where the calls are not to be merged."""
         merging = self._gateway.config.deduplication
         wanted = self._params.get("deduplicate")
-        fresh = "cache" in self._params or merging.wants_variety(self._params)  # it may be a fresh answer that it wants
+        fresh = _no_cache(self._params.get("cache")) or merging.wants_variety(self._params)
         left_alone = wanted is False or (wanted is None and fresh)
         if left_alone or not merging.enabled:
             return [[place] for place in range(len(self._prompts))]
@@ -72,7 +73,7 @@ class Batch:
         tenant, key = self._params.get("tenant_id"), self._params.get("key_id")
         try:
             return self._gateway.allowed_at_once(tenant, self._model, key_id=key)
-        except GatewayError:
+        except (GatewayError, AttributeError, TypeError):
             return None  # Each prompt's own call will say what is wrong.
 
     async def _answer(self, place: int, advance: Callable[[], None]) -> None:
@@ -87,14 +88,17 @@ class Batch:
         loop = asyncio.get_running_loop()
         timeout = self._params.get("timeout", self._gateway.config.timeout)
         until = loop.time() + timeout if isinstance(timeout, int | float) else math.inf
+        params = dict(self._params)
         while True:
             try:
-                return (await self._gateway.generate_async(prompt, model=self._model, **self._params)).text
+                return (await self._gateway.generate_async(prompt, model=self._model, **params)).text
             except RateLimited as error:
                 wait = error.retry_after
                 if error.asked or wait is None or loop.time() + wait >= until:
                     raise
             await asyncio.sleep(wait)
+            if until < math.inf:
+                params["timeout"] = until - loop.time()  # one deadline for all of it
 
     def _raise_first(self) -> None:
         results = self._results
@@ -108,6 +112,15 @@ class Batch:
             f"prompts[{failed[0]}] is the first of {len(failed)} that failed; .results has all {len(results)}"
         )
         raise error
+
+
+def _no_cache(wanted: Any) -> bool:
+    """Whether a call that wants this of the cache may want an answer of its own; what cannot be read may, too."""
+    try:
+        wishes = cache_wishes({"cache": wanted})
+    except GatewayError:
+        return True
+    return wishes is not None and wishes.no_cache
 
 
 def _key(prompt: Any) -> Hashable:

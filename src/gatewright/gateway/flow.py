@@ -63,7 +63,11 @@ class Flow:
             DeduplicationLayer(deduplication, clock, events, policy) if deduplication.enabled else None
         )
         self._shared_flights = self._share_flights(config)
-        self._batching = EmbeddingsBatchingLayer(config.batching, embed_limit) if config.batching.enabled else None
+        self._batching = (
+            EmbeddingsBatchingLayer(config.batching, embed_limit, self._most_tokens)
+            if config.batching.enabled
+            else None
+        )
         self.health = HealthMonitor(
             config.health,
             clock=clock,
@@ -107,6 +111,8 @@ class Flow:
     def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> bool:
         """Set, change or (None) remove a limit, also for those who wait; True for the first one that there is."""
         self.limiter.configure(scope, name, config)
+        if scope == "key" and self._deduplication is not None:
+            self._deduplication.by_key = bool(self.limiter.limited("key"))
         first, self._limited = not self._limited, True
         return first
 
@@ -158,6 +164,11 @@ class Flow:
             breaker.limits = self.rooms if limited else None
             return breaker
         return _LimitsGate(deployment.id, self.rooms, self._clock) if limited else None
+
+    def _most_tokens(self, model: str) -> float | None:
+        """Give how many tokens a request may have so that any deployment of a model lets it through; None: any."""
+        limits = [state.deployment.tpm for state in self._table().find(model).states]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def in_use(self, deployment_id: str) -> bool:
         """Say whether somebody waits for a deployment or is at it, or used up some of its limit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from typing import Any
 
 from gatewright.errors import GatewayClosed, GatewayError
@@ -30,7 +31,7 @@ class UnderWay:
         self._assembly = assembly
         self._calls: set[asyncio.Task[Any]] = set()
         self._cut: dict[asyncio.Task[Any], GatewayError] = {}
-        self._streams: dict[Reply[Any, Any], Reader] = {}
+        self._streams: dict[Reply[Any, Any], weakref.ref[asyncio.Task[Any]] | int | None] = {}
 
     def enter(self) -> asyncio.Task[Any]:
         """Count the running task among those that are at a call, until `leave`."""
@@ -65,12 +66,14 @@ class UnderWay:
         def ended(_: Outcome[Any]) -> None:
             streams.pop(reply, None)
 
-        streams[reply] = reader
+        # A task that has failed has the frame of its error, and in that the stream, which nobody would drop then.
+        streams[reply] = weakref.ref(reader) if isinstance(reader, asyncio.Task) else reader
         reply.when_settled(ended)
 
     async def finish(self, seconds: float, closer: Reader) -> None:
         """Let what is under way end for so long; a stream whose reader is the one that closes is not read on."""
-        await _end([reply for reply, reader in self._streams.items() if reader == closer], GatewayClosed(CLOSED))
+        mine_too = weakref.ref(closer) if isinstance(closer, asyncio.Task) else closer
+        await _end([reply for reply, reader in self._streams.items() if reader == mine_too], GatewayClosed(CLOSED))
         until = time.monotonic() + seconds
         mine = {asyncio.current_task()}
         # Closing is rare and calls are many: asking now and then is cheaper than having each call tell.

@@ -34,7 +34,8 @@ async def _checked(check: Check, timeout: float, clock: Clock) -> dict[str, Any]
     except TimeoutError:
         error = "Timed out"
     except Exception as failure:  # noqa: BLE001 - whatever a store fails with is what there is to be reported
-        error = wording(type(failure))
+        reason = getattr(failure, "reason", None)
+        error = wording(type(failure)) + (f": {reason}" if reason else "")
     return {
         "status": "healthy" if error is None else "unhealthy",
         "last_error": error,

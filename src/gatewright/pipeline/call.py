@@ -72,6 +72,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     continue_streams: bool | None = None
     deduplicate: bool | None = None
     cache: CacheWishes | None = None
+    joined: bool = False  # several callers' requests are one: what is wrong with one of them is not the others' fault
 
 
 AS_CONFIGURED = CallOptions()

@@ -13,6 +13,8 @@ class StoreUnavailable(GatewayError):
     code = "store_unavailable"
     status = 503
     retryable = True
+    reason: str | None = None
+    """What is the matter with it, for its operator; with nothing secret in it."""
 
 
 class SchemaTooNew(ConfigurationError):

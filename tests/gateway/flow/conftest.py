@@ -19,8 +19,8 @@ from gatewright.pipeline.events import Event
 class Remote:
     """Answers in its own name; `script` has the statuses of the next answers, `headers` go with every answer.
 
-    With `holds` set an answer waits for `release`. `kill` closes its port and cuts all connections, `start` brings it
-    back at the same port.
+    Embeddings of a text of more than `longest` characters are too long for it. With `holds` set an answer waits for
+    `release`. `kill` closes its port and cuts all connections, `start` brings it back at the same port.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,7 @@ class Remote:
         self.asked = 0
         self.under_way = 0
         self.most = 0
+        self.longest = 1_000_000
         self.holds = False
         self.release = threading.Event()
         self._lock = threading.Lock()
@@ -85,12 +86,16 @@ class Remote:
             self.asked += 1
             self.under_way += 1
             self.most = max(self.most, self.under_way)
+            code = None
             status, headers = self.script.popleft() if self.script else (200, {})
         if self.holds:
             self.release.wait(20)
         with self._lock:
             self.under_way -= 1
-        answer = _whole(body) if status == 200 else {"error": {"message": "as scripted", "type": "scripted"}}
+        if any(len(text) > self.longest for text in body.get("input", ())):
+            status, code = 400, "context_length_exceeded"
+        error = {"message": "as scripted", "type": "scripted", "code": code}
+        answer = _whole(body) if status == 200 else {"error": error}
         data = json.dumps(answer).encode()
         handler.send_response(status)
         for name, value in {"content-length": str(len(data)), **self.headers, **headers}.items():

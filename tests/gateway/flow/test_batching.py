@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gatewright.errors import BadRequest
+from gatewright import GatewayConfig, LiteLLMGateway
+from gatewright.errors import BadRequest, RateLimited
 from gatewright.layers.rate_limiter import RateLimitConfig
 
 ON = {"batching": {"enabled": True}}
@@ -119,3 +120,30 @@ async def test_everything_on_at_once(gateway_of: Any, upstream: Any) -> None:
         assert all(one.in_flight == 0 for one in gateway.rate_limits())
         assert gateway.queue_status().length == 0
     assert len(upstream.requests) < 150
+
+
+async def test_one_input_that_is_too_long_does_not_send_the_others_to_the_fallback(remotes: Any) -> None:
+    main, spare = remotes(), remotes()
+    main.longest = 20
+    models: Any = [
+        {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_base": remote.url, "api_key": "k"}}
+        for name, remote in (("m", main), ("n", spare))
+    ]
+    config = GatewayConfig(model_list=models, context_window_fallbacks={"m": ["n"]}, max_retries=0, close_timeout=0.2)
+    async with LiteLLMGateway(config) as gateway:
+        texts = ["a", "b", "too long by far for the first of them", "c", "d"]
+        answers = await asyncio.gather(*(gateway.embed_async(text, model="m") for text in texts))
+    assert [answer.deployment_id for answer in answers] == ["m#0", "m#0", "n#1", "m#0", "m#0"]
+    assert spare.asked == 1
+
+
+@pytest.mark.parametrize("tpm", [600])
+async def test_batches_keep_a_deployments_limit_of_tokens(remotes: Any, gateway_over: Any, tpm: int) -> None:
+    one = remotes()
+    async with gateway_over(one, each={"tpm": tpm}, timeout=1) as gateway:
+        made = [gateway.embed_async("word " * 80 + str(number), model="m") for number in range(30)]
+        done = await asyncio.gather(*made, return_exceptions=True)
+    answered = [answer for answer in done if not isinstance(answer, BaseException)]
+    assert all(isinstance(error, RateLimited) for error in done if isinstance(error, BaseException))
+    assert 0 < len(answered) * 80 <= tpm + 100
+    assert one.asked < len(answered)

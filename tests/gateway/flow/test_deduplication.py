@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from gatewright import batch_generate, batch_generate_async
-from gatewright.errors import BadRequest, GatewayError, ProviderUnavailable, StreamInterrupted
+from gatewright.errors import (
+    BadRequest,
+    ConnectionFailed,
+    GatewayError,
+    ProviderUnavailable,
+    RateLimited,
+    StreamInterrupted,
+)
 from gatewright.layers.rate_limiter import RateLimitConfig
 from gatewright.pipeline.events import CallSettled, CallShared
 from gatewright.testing import ScriptedProvider
@@ -69,7 +76,56 @@ async def test_what_differs_is_asked_for_itself(gateway_of: Any, upstream: Any) 
     assert len(upstream.requests) == 5
 
 
-@pytest.mark.parametrize("variety", [{"n": 2}, {"temperature": 1.5}])
+@pytest.mark.parametrize(
+    "others",
+    [{"timeout": 5}, {"session": "s"}, {"tags": ["t"]}, {"key_id": "k"}, {"agent_id": "a"}],
+    ids=lambda others: next(iter(others)),
+)
+async def test_what_is_not_sent_to_the_provider_does_not_count(
+    gateway_of: Any, upstream: Any, others: dict[str, Any]
+) -> None:
+    async with gateway_of(upstream, **ON) as gateway:
+        await gateway.generate_async("same")
+        assert (await gateway.generate_async("same", **others)).cached
+        first, second = gateway.generate_stream("5"), gateway.generate_stream("5", **others)
+        await asyncio.gather(read(first), read(second))
+    assert len(upstream.requests) == 2
+
+
+async def test_nobody_waits_for_the_limit_of_anothers_key(gateway_of: Any, upstream: Any) -> None:
+    limits = {"slow": RateLimitConfig(requests_per_minute=1, burst_size=1)}
+    async with gateway_of(upstream, key_rate_limits=limits, **ON) as gateway:
+        await gateway.generate_async("first", key_id="slow")
+        waiting = asyncio.create_task(gateway.generate_async("same", key_id="slow"))
+        await asyncio.sleep(0.05)
+        answer = await asyncio.wait_for(gateway.generate_async("same", key_id="other"), 5)
+        assert not answer.cached
+        waiting.cancel()
+
+
+async def test_who_joins_has_its_own_time_at_a_limit(gateway_of: Any, upstream: Any) -> None:
+    limit = RateLimitConfig(requests_per_minute=60, burst_size=1, queue_timeout=0.8)
+    async with gateway_of(upstream, rate_limit=limit, **ON) as gateway:
+        await gateway.generate_async("first")
+        leading = asyncio.create_task(gateway.generate_async("same"))
+        await asyncio.sleep(0.5)
+        joined = [asyncio.create_task(gateway.generate_async("same")) for _ in range(3)]
+        with pytest.raises(RateLimited):
+            await leading
+        assert {(await one).text for one in joined} == {"same"}
+    assert len(upstream.requests) == 2
+
+
+async def test_each_reader_of_a_stream_that_breaks_has_an_error_of_its_own(gateway_of: Any) -> None:
+    provider = ScriptedProvider([["a", "b", ConnectionFailed("cut")]])
+    async with gateway_of(provider, **ON) as gateway:
+        streams = [gateway.generate_stream("same") for _ in range(3)]
+        errors: Any = await asyncio.gather(*map(read, streams), return_exceptions=True)
+    assert len({id(error) for error in errors}) == 3
+    assert [error.request_id for error in errors] == [stream.request_id for stream in streams]
+
+
+@pytest.mark.parametrize("variety", [{"n": 2}, {"temperature": 1.5}, {"extra_body": {"temperature": 2}}])
 async def test_who_wants_variety_gets_it(gateway_of: Any, upstream: Any, variety: dict[str, Any]) -> None:
     async with gateway_of(upstream, **ON) as gateway:
         for _ in range(2):
@@ -280,7 +336,8 @@ async def test_a_batch_waits_for_its_limits_longer_than_the_queue_does(gateway_o
         async with gateway_of(upstream, rate_limit=limit) as gateway:
             prompts = [f"{n}" for n in range(12)]
             assert await batch_generate_async(gateway, prompts, progress=False) == prompts
-            results = await batch_generate_async(gateway, prompts, progress=False, timeout=0.2, on_error="return")
+            others = [f"other {n}" for n in range(12)]
+            results = await batch_generate_async(gateway, others, progress=False, timeout=0.2, on_error="return")
             refused = [one for one in results if isinstance(one, GatewayError)]
             assert 0 < len(refused) < 12
 

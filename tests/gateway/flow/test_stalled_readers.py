@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from typing import Any
 
@@ -62,3 +63,21 @@ async def test_a_client_that_does_not_read_its_socket() -> None:
                 await asyncio.sleep(0.01)
             await asyncio.wait_for(until_free(gateway, provider), 5)
             assert (await gateway.generate_async("other", timeout=5)).text == "another"
+
+
+async def test_a_reader_whose_loop_fails_drops_the_stream_though_its_error_has_it() -> None:
+    provider = ScriptedProvider([LONG, "another"])
+    async with of(provider) as gateway:
+
+        async def reader() -> None:
+            stream = gateway.generate_stream("hello")
+            async for _ in stream:
+                raise ValueError("the reader's own")
+
+        task = asyncio.create_task(reader())
+        await asyncio.wait((task,))
+        assert isinstance(task.exception(), ValueError)
+        del task
+        gc.collect()
+        await asyncio.wait_for(until_free(gateway, provider), 5)
+        assert (await gateway.generate_async("other", timeout=5)).text == "another"

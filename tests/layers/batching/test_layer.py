@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewright.errors import BadRequest, ProviderUnavailable
+from gatewright.errors import BadRequest, ProviderUnavailable, RateLimited
 from gatewright.layers.batching.config import BatchingConfig
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
 from gatewright.layers.batching.shares import shares_of
@@ -17,6 +17,7 @@ from gatewright.pipeline.call import Call
 from gatewright.pipeline.layer import stack
 from gatewright.pipeline.reply import Reply
 from gatewright.types.caller import Caller
+from gatewright.types.estimates import prompt_tokens
 from gatewright.types.requests import EmbedRequest, GenerateRequest
 from gatewright.types.results import Answer, Choice, Embeddings
 from gatewright.types.usage import Usage
@@ -57,8 +58,8 @@ def call(*texts: str, tenant: str | None = None, number: int = 0, **params: Any)
     return Call(request=request, id=f"req_{number}", started_at=0.0, caller=Caller(tenant_id=tenant))
 
 
-def handler(upstream: Upstream, limit: int = 100) -> Any:
-    return stack([EmbeddingsBatchingLayer(BatchingConfig(), lambda _: limit)], upstream)
+def handler(upstream: Any, limit: int = 100, most_tokens: float | None = None) -> Any:
+    return stack([EmbeddingsBatchingLayer(BatchingConfig(), lambda _: limit, lambda _: most_tokens)], upstream)
 
 
 async def embed(handle: Any, made: Call) -> Embeddings:
@@ -160,3 +161,35 @@ def test_shares_add_up(lengths: list[list[int]], tokens: int) -> None:
     assert [len(share.vectors) for share in shares] == [len(one) for one in lengths]
     assert sum(share.usage.prompt_tokens for share in shares) == tokens
     assert all(share.usage.prompt_tokens >= 0 for share in shares)
+
+
+async def test_a_batch_has_no_more_tokens_than_a_deployments_limit_lets_through() -> None:
+    upstream = Upstream()
+    handle = handler(upstream, most_tokens=50)
+    texts = [str(number) * 20 for number in range(1, 10)] * 4
+    await asyncio.gather(*(embed(handle, call(text)) for text in texts))
+    assert sum(map(len, upstream.asked)) == len(texts)
+    counts = [prompt_tokens(EmbedRequest(model="m", inputs=inputs)) for inputs in upstream.asked]
+    assert max(counts) <= 50
+    assert len(upstream.asked) < len(texts)
+
+
+async def test_where_a_limit_has_no_room_for_a_batch_it_may_have_some_for_one() -> None:
+    room = 3
+
+    class Limited(Upstream):
+        async def __call__(self, call: Call, /) -> Reply[Any, Any]:
+            nonlocal room
+            if len(call.embedding.inputs) > room:
+                error = RateLimited("no room", retry_after=1.0)
+                error.asked = False
+                raise error
+            room -= len(call.embedding.inputs)
+            return await super().__call__(call)
+
+    handle = handler(Limited())
+    made = [embed(handle, call(str(number), number=number)) for number in range(5)]
+    done = await asyncio.gather(*made, return_exceptions=True)
+    assert [isinstance(one, Embeddings) for one in done].count(True) == 3
+    refused = [one for one in done if isinstance(one, RateLimited)]
+    assert len(refused) == 2

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from gatewright.errors import BadRequest, CallCancelled, GatewayError
+from gatewright.errors import BadRequest, CallCancelled, GatewayError, RateLimited
 from gatewright.layers.batching.config import BatchingConfig
 from gatewright.layers.batching.shares import shares_of
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
+from gatewright.types.estimates import prompt_tokens
 from gatewright.types.requests import EmbedRequest
 from gatewright.types.results import Embeddings
 
@@ -24,24 +25,26 @@ Key = tuple[Any, ...]
 
 
 class _Part:
-    """One caller's call, and where its answer is awaited."""
+    """One caller's call, and where its answer is awaited; `tokens` are counted where a deployment's are limited."""
 
-    __slots__ = ("call", "done", "request")
+    __slots__ = ("call", "done", "request", "tokens")
 
-    def __init__(self, call: Call, request: EmbedRequest) -> None:
+    def __init__(self, call: Call, request: EmbedRequest, tokens: int) -> None:
         self.call = call
         self.request = request
+        self.tokens = tokens
         self.done: asyncio.Future[tuple[Embeddings, int]] = asyncio.get_running_loop().create_future()
 
 
 class _Pile:
     """Calls of one key that wait to be sent together, and how many requests of that key are under way."""
 
-    __slots__ = ("inputs", "parts", "timer", "under_way")
+    __slots__ = ("inputs", "parts", "timer", "tokens", "under_way")
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
         self.inputs = 0
+        self.tokens = 0
         self.timer: asyncio.Handle | None = None
         self.under_way = 0
 
@@ -51,9 +54,12 @@ class EmbeddingsBatchingLayer:
 
     concerns = EmbedRequest
 
-    def __init__(self, config: BatchingConfig, limit_of: Callable[[str], int]) -> None:
+    def __init__(
+        self, config: BatchingConfig, limit_of: Callable[[str], int], most_tokens: Callable[[str], float | None]
+    ) -> None:
         self._window = config.window
         self._limit_of = limit_of
+        self._most_tokens = most_tokens
         self._piles: dict[Key, _Pile] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,21 +70,23 @@ class EmbeddingsBatchingLayer:
         key = _key(call, request)
         if key is None or len(request.inputs) >= limit:
             return await proceed(call)
-        part = _Part(call, request)
-        self._pile_up(key, part, limit, proceed)
+        most = self._most_tokens(request.model)
+        part = _Part(call, request, 0 if most is None else prompt_tokens(request))
+        self._pile_up(key, part, limit, math.inf if most is None else most, proceed)
         vectors, attempts = await part.done
         reply = Reply.whole(vectors)
         reply.attempts = attempts
         return reply
 
-    def _pile_up(self, key: Key, part: _Part, limit: int, proceed: Handler) -> None:
+    def _pile_up(self, key: Key, part: _Part, limit: int, most_tokens: float, proceed: Handler) -> None:
         pile = self._piles.get(key)
         if pile is None:
             pile = self._piles[key] = _Pile()
-        if pile.inputs + len(part.request.inputs) > limit:
+        if pile.inputs + len(part.request.inputs) > limit or pile.tokens + part.tokens > most_tokens:
             self._send(key, pile, proceed)
         pile.parts.append(part)
         pile.inputs += len(part.request.inputs)
+        pile.tokens += part.tokens
         if pile.inputs >= limit:
             self._send(key, pile, proceed)
         elif pile.timer is None:
@@ -93,7 +101,7 @@ class EmbeddingsBatchingLayer:
         if pile.timer is not None:
             pile.timer.cancel()
             pile.timer = None
-        parts, pile.parts, pile.inputs = pile.parts, [], 0
+        parts, pile.parts, pile.inputs, pile.tokens = pile.parts, [], 0, 0
         parts = [part for part in parts if not part.done.done()]
         if not parts:
             self._forget(key, pile)
@@ -120,7 +128,10 @@ class EmbeddingsBatchingLayer:
         self._tasks = set()
 
     async def _answer(self, parts: Sequence[_Part], proceed: Handler) -> None:
-        """Ask for all parts at once; where one of them is bad, find it by halves and answer the others."""
+        """Ask for all parts at once; where one of them is bad, find it by halves and answer the others.
+
+        Where a limit has no room for all of them, there may be some for one.
+        """
         try:
             reply = await proceed(_joined(parts))
             async with reply:
@@ -133,7 +144,10 @@ class EmbeddingsBatchingLayer:
             middle = len(parts) // 2
             await asyncio.gather(self._answer(parts[:middle], proceed), self._answer(parts[middle:], proceed))
         except Exception as error:  # noqa: BLE001 - it is raised to each caller
-            _fail(parts, error)
+            if isinstance(error, RateLimited) and not error.asked and len(parts) > 1:
+                await asyncio.gather(*(self._answer((part,), proceed) for part in parts))
+            else:
+                _fail(parts, error)
         except BaseException:
             _fail(parts, CallCancelled("the batch was cancelled"))
             raise
@@ -162,6 +176,7 @@ def _joined(parts: Sequence[_Part]) -> Call:
     deadline = max(ends)
     return first.call.replace(
         request=msgspec.structs.replace(first.request, inputs=inputs),
+        options=msgspec.structs.replace(first.call.options, joined=True),
         deadline=None if deadline == math.inf else deadline,
     )
 

@@ -106,7 +106,10 @@ class CircuitBreakers:
     def open(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let nothing through to a deployment, a provider's, or all known ones, until it is closed or reset."""
         for guard in self._moved(deployment_id, provider, opened=True):
+            was_open = guard.breaker.state == "open"
             guard.breaker.open_by_hand(self._clock.now())
+            if was_open and self._shared is not None:
+                self._shared.tell(guard)  # that is no change, but for how long it is open
 
     def close(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let everything through again, to the same choice; how often a breaker opened lately is remembered."""

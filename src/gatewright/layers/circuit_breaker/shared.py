@@ -74,6 +74,10 @@ class SharedBreakers:
             self._follow(guard, known)
         self.start()
 
+    def tell(self, guard: DeploymentBreaker) -> None:
+        """Tell the others at once until when a breaker is open."""
+        self._publish(guard, b"open")
+
     def start(self) -> None:
         """Begin to listen, where a loop runs and it has not begun; what happens to a breaker begins it too."""
         if self._timer is None and self._guards:

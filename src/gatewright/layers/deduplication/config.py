@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from gatewright.types.configuration import Config
+from gatewright.types.configuration import Config, mapping
 
 __all__ = ["DeduplicationConfig"]
 
@@ -30,4 +30,7 @@ class DeduplicationConfig(Config):
         temperature: Any = params.get("temperature")
         if (type(temperature) is float or type(temperature) is int) and temperature > self.max_temperature:
             return True
-        return "n" in params and params["n"] != 1
+        if "n" in params and params["n"] != 1:
+            return True
+        more = mapping(params.get("extra_body")) if "extra_body" in params else None
+        return more is not None and self.wants_variety(more)

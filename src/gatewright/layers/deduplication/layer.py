@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from gatewright.clock import Clock
-from gatewright.errors import CallCancelled, DeadlineExceeded, GatewayError, StreamInterrupted
+from gatewright.errors import CallCancelled, DeadlineExceeded, GatewayError, RateLimited, StreamInterrupted
 from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.deduplication.flight import Flight, Member
 from gatewright.layers.deduplication.flights import Flights
@@ -22,11 +22,13 @@ from gatewright.types.requests import GenerateRequest
 
 __all__ = ["DeduplicationLayer"]
 
-MORE_TIME = 1.0
+MORE_TIME = 0.1
 """Seconds that a caller must have beyond the one whose call it shared, to try again what failed for want of time."""
 SHORT = 448
 """Bytes up to which a request is its own key: that is cheaper than to hash it, and as small as Python keeps apart."""
 EVERYTHING_SAID = frozenset(USUAL)
+AS_OTHERS = (None,) * 5
+"""What a call says that wants nothing otherwise, though it has options of its own, such as a timeout."""
 
 
 class DeduplicationLayer:
@@ -45,6 +47,8 @@ class DeduplicationLayer:
         self._clock = clock
         self._events = events
         self._flights = Flights(clock.now, config.window)
+        self.by_key = False
+        """Whether callers' keys have limits of their own: nobody is to wait for another's key's, or pay there."""
 
     def __call__(self, call: Call, proceed: Handler, /) -> Coroutine[Any, Any, Reply[Any, Any]]:
         """Join the flight of this request, or start it."""
@@ -67,7 +71,7 @@ class DeduplicationLayer:
         return running
 
     async def _share(
-        self, found: Flight | Landed, member: Member | None, call: Call, proceed: Handler
+        self, found: Flight | Landed, member: Member | None, call: Call, proceed: Handler, *, refused: bool = False
     ) -> Reply[Any, Any]:
         if self._events.hears(CallShared):
             self._events.emit(CallShared(call_id=call.id, with_call=found.call_id))
@@ -75,11 +79,25 @@ class DeduplicationLayer:
             assert isinstance(found, Landed)
             return found.reply()
         try:
-            return await found.reply(member)
+            reply = await found.reply(member)
         except GatewayError as error:
+            if _waited_for_another(error) and not refused:
+                return await self._anew(call, proceed)
             if not _was_cut_short(error, found.call, call):
                 raise error.copy_for(call.id) from error
+        else:
+            if not reply.is_whole:
+                reply.on_failure = lambda error, _: _own(error, call)
+            return reply
         return await self(call, proceed)
+
+    async def _anew(self, call: Call, proceed: Handler) -> Reply[Any, Any]:
+        """Try again what a limit refused to another, who had waited longer; once, or many would wait one by one."""
+        found = self._flights.find(self.key_of(call))
+        if found is None:
+            return await self(call, proceed)
+        member = found.join() if isinstance(found, Flight) else None
+        return await self._share(found, member, call, proceed, refused=True)
 
     def key_of(self, call: Call) -> Hashable:
         """Give what makes two calls the same; None for a call that is like no other."""
@@ -89,6 +107,8 @@ class DeduplicationLayer:
             if options.deduplicate is False or (options.deduplicate is None and _wants_it_fresh(options)):
                 return None
             how = (options.max_retries, options.fallbacks, options.drop_params, options.continue_streams, options.cache)
+            if how == AS_OTHERS:
+                how = None
         params = request.params
         if params and type(request) is GenerateRequest and not options.deduplicate and self._varied(params):
             return None
@@ -100,6 +120,8 @@ class DeduplicationLayer:
             asked = digest_of(asked)
         if self._policy is not None:
             how = (how, self._policy(call))
+        if self.by_key:
+            how = (how, call.caller.key_id)
         return (call.caller.tenant_id, request.model, asked, call.stream, how)
 
     def forget(self) -> None:
@@ -109,6 +131,14 @@ class DeduplicationLayer:
 
 def _wants_it_fresh(options: CallOptions) -> bool:
     return options.cache is not None and options.cache.no_cache
+
+
+def _own(error: BaseException, call: Call) -> BaseException:
+    return error.copy_for(call.id) if isinstance(error, GatewayError) else error
+
+
+def _waited_for_another(error: GatewayError) -> bool:
+    return isinstance(error, RateLimited) and not error.asked and not error.attempts
 
 
 def _was_cut_short(error: GatewayError, leading: Call, mine: Call) -> bool:

@@ -193,6 +193,8 @@ class Plan(msgspec.Struct):
         An error of the request itself goes only where it has fallbacks of its own.
         """
         if not _goes_elsewhere(error):
+            if self._call.options.joined:
+                raise error  # only the one whose fault it is falls back
             self._queue.clear()
         self._queue[:0] = self._rules.fallbacks.after(error, self._name, self._group.name)
         while self._queue:

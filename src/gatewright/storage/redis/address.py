@@ -59,7 +59,12 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
         if scheme is None or "://" not in url:
             raise _wrong(f"expected {FORMS}")
         family, kind = scheme[1], scheme[2] or "single"
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            parts = None
+        if parts is None:  # not from the error itself: it may have the password
+            raise _wrong(f"it is no URL; expected {FORMS}")
         options = _options(parts)
         credentials, _, hosts = parts.netloc.rpartition("@")
         username, _, password = credentials.partition(":")
@@ -122,7 +127,7 @@ def _endpoint(text: str, default: int) -> Endpoint:
 def _db(options: dict[str, str], parts: SplitResult, kind: str) -> int:
     in_path = {"single": parts.path.strip("/"), "sentinel": parts.path.strip("/").partition("/")[2]}.get(kind, "")
     text = options.get("db") or in_path or "0"
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise _wrong("the database is a number, as in redis://host:6379/0")
     if kind == "cluster" and int(text):
         raise _wrong("a cluster has database 0 only")

@@ -90,7 +90,7 @@ class RedisConnection(asyncio.Protocol):
                 if self._transport is None:
                     return
                 waiting.popleft()[1](reply)
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, RecursionError):
             self.end(StoreUnavailable("Redis: what answers there does not speak its protocol"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -108,11 +108,14 @@ _left_behind: list[asyncio.Transport] = []
 async def connect(address: RedisAddress, endpoint: Endpoint | None = None) -> RedisConnection:
     """Open a connection to one server, not logged in yet; `StoreUnavailable` where it cannot be reached."""
     loop = asyncio.get_running_loop()
-    tls = ssl.create_default_context(cafile=address.ca_file) if address.tls else None
+    try:
+        tls = ssl.create_default_context(cafile=address.ca_file) if address.tls else None
+    except OSError as error:
+        raise StoreUnavailable(f"Redis: ssl_ca_certs cannot be read: {type(error).__name__}") from error
     try:
         if address.path is not None:
             return (await loop.create_unix_connection(RedisConnection, address.path))[1]
         host, port = endpoint or address.hosts[0]
         return (await loop.create_connection(RedisConnection, host, port, ssl=tls))[1]
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a host's name may be none
         raise StoreUnavailable(f"Redis: {address.where} cannot be reached: {type(error).__name__}") from error

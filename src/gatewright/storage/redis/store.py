@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gatewright.errors import ConfigurationError
 from gatewright.redaction import redact
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis.address import RedisAddress
@@ -19,6 +21,8 @@ from gatewright.storage.redis.resp import ErrorReply, encode
 from gatewright.storage.redis.script import Script
 
 __all__ = ["RedisStore", "StoreStatus"]
+
+log = logging.getLogger("gatewright.redis")
 
 PATIENCE = 0.09
 """Seconds; whoever falls back on something else then has decided within 100 ms."""
@@ -54,6 +58,8 @@ class RedisStore:
         patience: float = PATIENCE,
     ) -> None:
         self.address = RedisAddress.parse(address) if isinstance(address, str) else address
+        if "{" in namespace or "}" in namespace:
+            raise ConfigurationError("redis_namespace: expected a name without braces", param="redis_namespace")
         self._prefix = b"{" + namespace.encode() + b"}:"
         self._scripts = list(scripts)
         self._patience = patience
@@ -127,8 +133,12 @@ class RedisStore:
         return reply
 
     async def check(self) -> None:
-        """Raise `StoreUnavailable` where it does not answer now."""
-        await self.ask(b"PING")
+        """Raise `StoreUnavailable` where it does not answer now; its `reason` is why it is not used."""
+        try:
+            await self.ask(b"PING")
+        except StoreUnavailable as error:
+            error.reason = self._last_error
+            raise
 
     def status(self) -> StoreStatus:
         """Say how it is."""
@@ -204,6 +214,8 @@ class RedisStore:
                 self._degrade(StoreUnavailable("Redis: it is too slow to be opened"))
             except StoreUnavailable as error:
                 self._degrade(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                self._degrade(StoreUnavailable(f"Redis: it cannot be opened: {type(error).__name__}"))
             else:
                 self._opened(connection)
                 return
@@ -239,6 +251,7 @@ class RedisStore:
     def _degrade(self, error: StoreUnavailable) -> None:
         self._last_error = redact(error.message, self.address.password, self.address.sentinel_password)
         if self._state != "degraded":
+            log.warning("Redis at %s is not used for now: %s", self.address.where, self._last_error)
             self._state = "degraded"
             self._degraded_since = time.monotonic()
             self._outages += 1

@@ -16,6 +16,8 @@ LEASE = 5.0
 """Seconds after which a leader of which nothing is heard has lost its flight to whoever asks next."""
 KEPT = 60.0
 """Seconds for which what came stays readable of a flight that nobody leads any more."""
+FOLLOWING = 2.0
+"""Seconds for which a follower is believed to be there that has not read on."""
 READ_ON = 3.0
 """Seconds for which those who follow can read the end, however short the window."""
 
@@ -40,25 +42,30 @@ class SharedBoard:
         if self._store.is_degraded:
             return None
         keys = self._keys(name)
-        reply = await self._asked(JOIN, keys, [call_id.encode(), _milliseconds(LEASE), b"%f" % self._window])
-        return reply.decode() if isinstance(reply, bytes) else None
+        args = [call_id.encode(), _milliseconds(LEASE), b"%f" % self._window, _milliseconds(FOLLOWING)]
+        reply = await self._asked(JOIN, keys, args)
+        try:
+            return reply.decode() if isinstance(reply, bytes) else None
+        except UnicodeDecodeError:
+            return None  # somebody else's value is there
 
-    async def publish(self, name: str, call_id: str, how: str, *parts: bytes) -> int:
-        """Add parts and keep the lead (`how`: "fly"), or end it ("land", "fail").
+    async def publish(self, name: str, call_id: str, how: str, told: int, *parts: bytes) -> int:
+        """Add parts to the `told` ones and keep the lead (`how`: "fly"), or end it ("land", "fail").
 
-        Gives how many followed; -1 where the lead is lost, or Redis.
+        Gives whether somebody follows, 1 or 0; -1 where the lead is lost, or what was told, or Redis.
         """
         if self._store.is_degraded:
             return -1
         kept = KEPT if how == "fly" else max(self._window, READ_ON)
-        args = [call_id.encode(), _milliseconds(LEASE), how.encode(), _milliseconds(kept), *parts]
+        args = [call_id.encode(), _milliseconds(LEASE), how.encode(), _milliseconds(kept), b"%d" % told, *parts]
         reply = await self._asked(PUBLISH, [*self._keys(name), self._came(name, call_id)], args)
         return reply if isinstance(reply, int) else -1
 
     async def read(self, name: str, leader: str, read: int) -> tuple[bool, list[Part]] | None:
         """Give whether that call still leads, and the parts that are new; None where Redis does not answer."""
-        keys = [self._keys(name)[0], self._came(name, leader)]
-        reply = await self._asked(READ, keys, [leader.encode(), b"%d" % read])
+        lead, followed = self._keys(name)
+        args = [leader.encode(), b"%d" % read, _milliseconds(FOLLOWING)]
+        reply = await self._asked(READ, [lead, self._came(name, leader), followed], args)
         if not isinstance(reply, list):
             return None
         led, *parts = cast("list[Any]", reply)

@@ -1,6 +1,7 @@
 -- Takes the lead of a flight, or finds who has it.
 --
--- KEYS: who leads, how many followed. ARGV: the call that asks, the lease in milliseconds, the window in seconds.
+-- KEYS: who leads, that somebody follows. ARGV: the call that asks, the lease in milliseconds, the window in seconds,
+-- the milliseconds for which a follower is believed to be there.
 -- Who leads is a letter, the seconds at which the flight landed (16 characters), and the leading call: `F` flies, `L`
 -- landed. Gives the leading call; it is the one that asks where nobody led.
 local lead = redis.call('GET', KEYS[1])
@@ -8,8 +9,7 @@ if lead then
   local landed = string.sub(lead, 1, 1) == 'L'
   local time = landed and redis.call('TIME')
   if not landed or time[1] + time[2] / 1000000 - tonumber(string.sub(lead, 2, 17)) <= tonumber(ARGV[3]) then
-    redis.call('INCR', KEYS[2])
-    redis.call('PEXPIRE', KEYS[2], 600000)
+    redis.call('SET', KEYS[2], '1', 'PX', ARGV[4])
     return string.sub(lead, 18)
   end
 end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from gatewright.layers.deduplication.shared.board import LEASE, SharedBoard
 from gatewright.layers.deduplication.shared.parts import Gone, Part, encoded
@@ -27,13 +28,16 @@ class Lead:
         self._how = "fly"
         self._more = asyncio.Event()
         self._lost = False
+        self._told = 0
         self._followed = False
+        self.on_unfollowed: Callable[[], object] | None = None
+        """Hears that nobody follows any more."""
         self.task = asyncio.get_running_loop().create_task(self._tell())
 
     async def is_followed(self) -> bool:
-        """Say whether other processes want what comes; where nobody was heard of yet, it is asked."""
-        if not (self._followed or self._lost):
-            self._heard(await self._board.publish(self._name, self._call_id, "fly"))
+        """Say whether other processes want what comes; it is asked."""
+        if not self._lost and self._how == "fly":
+            self._heard(await self._board.publish(self._name, self._call_id, "fly", self._told))
         return self._followed and not self._lost
 
     def came(self, part: Part) -> None:
@@ -63,8 +67,8 @@ class Lead:
             parts, how = list(self._parts), self._how
             self._parts.clear()
             self._more.clear()
-            followed = await self._board.publish(self._name, self._call_id, how, *parts)
-            self._heard(followed)
+            told, self._told = self._told, self._told + len(parts)
+            self._heard(await self._board.publish(self._name, self._call_id, how, told, *parts))
             if how != "fly":
                 return
             if not self._more.is_set():
@@ -72,7 +76,9 @@ class Lead:
 
     def _heard(self, followed: int) -> None:
         self._lost = self._lost or followed < 0
-        self._followed = self._followed or followed > 0
+        self._followed = followed > 0
+        if not self._followed and self.on_unfollowed is not None:
+            self.on_unfollowed()
 
     async def _heard_or_time(self) -> None:
         try:

@@ -78,7 +78,11 @@ class LedStream:
         self._is_read = False
         while not self._batches.empty():
             self._batches.get_nowait()
-        if not self.task.done() and not await self._lead.is_followed():
+        if self.task.done():
+            return
+        if await self._lead.is_followed():
+            self._lead.on_unfollowed = self.task.cancel
+        else:
             self.task.cancel()
             await asyncio.wait((self.task,))
 

@@ -1,11 +1,15 @@
 -- Adds to what came of a flight, keeps its lead, or ends it.
 --
--- KEYS: who leads, how many followed, what came. ARGV: the leading call, the lease in milliseconds, "fly", "land" or
--- "fail", the milliseconds for which it is kept from now on, then what came.
--- Gives how many followed, -1 where another leads by now.
+-- KEYS: who leads, that somebody follows, what came. ARGV: the leading call, the lease in milliseconds, "fly", "land" or
+-- "fail", the milliseconds for which it is kept from now on, how many parts were told before, then what came.
+-- Gives whether somebody follows (1 or 0), -1 where another leads by now, or what came before was lost.
 local lead = redis.call('GET', KEYS[1])
 if not lead or string.sub(lead, 18) ~= ARGV[1] then return -1 end
-for i = 5, #ARGV do redis.call('RPUSH', KEYS[3], ARGV[i]) end
+if redis.call('LLEN', KEYS[3]) ~= tonumber(ARGV[5]) then
+  redis.call('DEL', KEYS[1])
+  return -1
+end
+for i = 6, #ARGV do redis.call('RPUSH', KEYS[3], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[3], ARGV[4])
 if ARGV[3] == 'fly' then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -15,4 +19,4 @@ elseif ARGV[3] == 'land' then
 else
   redis.call('DEL', KEYS[1])
 end
-return tonumber(redis.call('GET', KEYS[2]) or '0')
+return redis.call('EXISTS', KEYS[2])
