@@ -132,8 +132,8 @@ async def test_a_cluster_has_the_shared_flights_of_a_namespace_on_one_node(clust
     assert await one.join(name, "req_1") == "req_1"
     assert await two.join(name, "req_2") == "req_1"
     came = encoded(Came([Chunk(text="a")]))
-    assert await one.publish(name, "req_1", "fly", came) == 1
-    assert await one.publish(name, "req_1", "land", encoded(Landed("m", "p", "d"))) == 1
+    assert await one.publish(name, "req_1", "fly", 0, came) == 1
+    assert await one.publish(name, "req_1", "land", 1, encoded(Landed("m", "p", "d"))) == 1
     assert await two.read(name, "req_1", 0) == (True, [Came([Chunk(text="a")]), Landed("m", "p", "d")])
     assert sorted(int(node.ask("DBSIZE")[1:]) for node in cluster) == [0, 0, 3]
     for store in stores:

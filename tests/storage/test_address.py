@@ -46,6 +46,9 @@ def test_every_form_of_url_is_read(url, expected):
         ("redis+cluster://h?db=1", "database 0"),
         ("redis://h?timeout=1", "'timeout'"),
         ("unix://", "unix:///"),
+        ("redis://[::1:6379/0", "no URL"),
+        ("redis://h\u2100x", "no URL"),
+        ("redis://h/" + "9" * 5000, "number"),
     ],
 )
 def test_a_wrong_url_is_told_without_being_shown(url, told):

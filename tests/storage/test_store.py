@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 
+from gatewright.errors import ConfigurationError
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis import RedisStore, Script
 
@@ -171,3 +172,41 @@ async def test_closing_ends_what_is_under_way(store):
     await store.aclose()
     assert isinstance(await answered, StoreUnavailable)
     assert await run(store, ECHO, b"again") == b"again"
+
+
+@pytest.mark.parametrize("url", ["rediss://localhost:1?ssl_ca_certs=/not/there.pem", "redis://a..b:1"])
+async def test_what_cannot_even_be_tried_is_tried_again_and_told_why(url, caplog):
+    store = RedisStore(url, scripts=[ECHO])
+    await store.open()
+    await eventually(lambda: store.is_degraded)
+    with pytest.raises(StoreUnavailable) as told:
+        await store.check()
+    assert told.value.reason is not None
+    assert ("ssl_ca_certs" in told.value.reason) == url.startswith("rediss")
+    assert [record.getMessage() for record in caplog.records if record.name == "gatewright.redis"] == [
+        f"Redis at {store.address.where} is not used for now: {told.value.reason}"
+    ]
+    assert store._task is not None
+    assert not store._task.done()
+    await store.aclose()
+
+
+async def test_a_nesting_without_end_is_no_reply(caplog):
+    async def deep(reader, writer):
+        await reader.read(10)
+        writer.write(b"*1\r\n" * 100_000)
+        await writer.drain()
+
+    server = await asyncio.start_server(deep, "127.0.0.1", 0)
+    store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", scripts=[ECHO])
+    await store.open()
+    await eventually(lambda: store.is_degraded)
+    assert "protocol" in str(store.status().last_error)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+    await store.aclose()
+    server.close()
+
+
+def test_a_namespace_that_leaves_no_hash_tag_is_refused():
+    with pytest.raises(ConfigurationError, match="redis_namespace"):
+        RedisStore("redis://localhost", namespace="}x")

@@ -253,6 +253,37 @@ async def test_a_stream_that_nobody_follows_ends_with_its_reader(processes):
     assert one.closed == 1
 
 
+async def test_a_stream_ends_when_the_last_who_followed_leaves_too(processes, short_lease, monkeypatch):
+    monkeypatch.setattr(board_module, "FOLLOWING", 0.2)
+    one, two = await processes()
+    led = await one.handler(call(stream=True))
+    followed = await two.handler(call(stream=True))
+    await followed.batch()
+    await led.aclose()
+    await asyncio.sleep(0.05)
+    assert one.closed == 0
+    await followed.aclose()
+    await until(lambda: one.closed == 1)
+    assert two.asked == 0
+
+
+async def test_what_redis_lost_of_a_stream_leaves_no_hole(processes, redis_server, short_lease):
+    one, two = await processes()
+    leading = asyncio.create_task(one.ask(call(stream=True)))
+    await until(lambda: one.asked == 1)
+    followed = await two.handler(call(stream=True))
+    read = [chunk.text for chunk in await followed.batch()]
+    (parts,) = [key for key in redis_server.ask("KEYS", "*req_*").decode().split("\r\n") if "req_" in key]
+    redis_server.ask("DEL", parts)
+    one.go.set()
+    two.go.set()
+    while batch := await followed.batch():
+        read += [chunk.text for chunk in batch]
+    assert "".join(read) == "0123456789"
+    assert two.asked == 1
+    assert (await leading)[0].choices[0].text == "0123456789"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_process_that_is_closed_hands_over_at_once(processes, stream):
     one, two = await processes()

@@ -58,8 +58,9 @@ class RedisStore:
         patience: float = PATIENCE,
     ) -> None:
         self.address = RedisAddress.parse(address) if isinstance(address, str) else address
-        if "{" in namespace or "}" in namespace:
-            raise ConfigurationError("redis_namespace: expected a name without braces", param="redis_namespace")
+        if namespace.startswith("}"):
+            # There would be no hash tag: in a cluster the keys of one script would be on several nodes.
+            raise ConfigurationError("redis_namespace: expected a name that begins otherwise", param="redis_namespace")
         self._prefix = b"{" + namespace.encode() + b"}:"
         self._scripts = list(scripts)
         self._patience = patience
