@@ -13,6 +13,7 @@ from gatewright.pipeline.events import (
     AttemptEnded,
     CacheHit,
     CallAdmitted,
+    CallBatched,
     CallSettled,
     CallShared,
     Events,
@@ -184,3 +185,12 @@ def test_a_call_that_was_refused_for_want_of_room_takes_none() -> None:
     outcome = Outcome("failed", None, RecordsUnavailable("full"))
     told.tell(CallSettled, call=told.call, outcome=outcome, seconds=0.1)
     assert told.entries == []
+
+
+def test_what_another_calls_request_brings_is_no_work_of_the_gateway() -> None:
+    for event in (CallShared, CallBatched):
+        told = Told()
+        told.pass_(0.001)
+        told.tell(event, with_call="req_of_another")
+        told.pass_(2.0)
+        assert told.settled().overhead == pytest.approx(1_000, abs=2)

@@ -64,7 +64,7 @@ class Flow:
         )
         self._shared_flights = self._share_flights(config)
         self._batching = (
-            EmbeddingsBatchingLayer(config.batching, embed_limit, self._most_tokens)
+            EmbeddingsBatchingLayer(config.batching, embed_limit, self._most_tokens, events)
             if config.batching.enabled
             else None
         )

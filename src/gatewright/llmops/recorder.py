@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from binascii import unhexlify
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from gatewright.pipeline.events import (
     AttemptEnded,
     CacheHit,
     CallAdmitted,
+    CallBatched,
     CallSettled,
     CallShared,
     Events,
@@ -84,6 +86,7 @@ class Recorder:
         events.subscribe(self._fell_back, Fallback)
         events.subscribe(self._admitted, CallAdmitted)
         events.subscribe(self._shared, CallShared)
+        events.subscribe(self._batched, CallBatched)
         events.subscribe(self._hit, CacheHit)
         events.subscribe(self._tripped, GuardTripped)
         events.subscribe(self._settled, CallSettled)
@@ -136,7 +139,13 @@ class Recorder:
         account.rest(now - event.waited, now)
 
     def _shared(self, event: CallShared) -> None:
-        self._account(event.call_id).cache = "shared"
+        account, now = self._account(event.call_id), self._now()
+        account.cache = "shared"
+        account.rest(now, math.inf)  # what is done from now on is told of the other call
+
+    def _batched(self, event: CallBatched) -> None:
+        now = self._now()
+        self._account(event.call_id).rest(now, math.inf)
 
     def _hit(self, event: CacheHit) -> None:
         account = self._account(event.call_id)

@@ -16,6 +16,7 @@ __all__ = [
     "BreakerChanged",
     "CacheHit",
     "CallAdmitted",
+    "CallBatched",
     "CallQueued",
     "CallSettled",
     "CallShared",
@@ -137,6 +138,12 @@ class GuardTripped(Event, frozen=True, kw_only=True):
 
 class CallShared(Event, frozen=True, kw_only=True):
     """A call was found to be the same as `with_call`, whose answer it shares."""
+
+    with_call: str
+
+
+class CallBatched(Event, frozen=True, kw_only=True):
+    """A call's texts go to the provider together with those of `with_call`, in one request."""
 
     with_call: str
 

@@ -14,6 +14,7 @@ from gatewright.layers.batching.config import BatchingConfig
 from gatewright.layers.batching.layer import EmbeddingsBatchingLayer
 from gatewright.layers.batching.shares import shares_of
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.events import Events
 from gatewright.pipeline.layer import stack
 from gatewright.pipeline.reply import Reply
 from gatewright.types.caller import Caller
@@ -59,7 +60,8 @@ def call(*texts: str, tenant: str | None = None, number: int = 0, **params: Any)
 
 
 def handler(upstream: Any, limit: int = 100, most_tokens: float | None = None) -> Any:
-    return stack([EmbeddingsBatchingLayer(BatchingConfig(), lambda _: limit, lambda _: most_tokens)], upstream)
+    layer = EmbeddingsBatchingLayer(BatchingConfig(), lambda _: limit, lambda _: most_tokens, Events())
+    return stack([layer], upstream)
 
 
 async def embed(handle: Any, made: Call) -> Embeddings:

@@ -13,6 +13,7 @@ from gatewright.errors import BadRequest, CallCancelled, GatewayError, RateLimit
 from gatewright.layers.batching.config import BatchingConfig
 from gatewright.layers.batching.shares import shares_of
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.events import CallBatched, Events
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
 from gatewright.types.estimates import prompt_tokens
@@ -55,8 +56,13 @@ class EmbeddingsBatchingLayer:
     concerns = EmbedRequest
 
     def __init__(
-        self, config: BatchingConfig, limit_of: Callable[[str], int], most_tokens: Callable[[str], float | None]
+        self,
+        config: BatchingConfig,
+        limit_of: Callable[[str], int],
+        most_tokens: Callable[[str], float | None],
+        events: Events,
     ) -> None:
+        self._events = events
         self._window = config.window
         self._limit_of = limit_of
         self._most_tokens = most_tokens
@@ -132,6 +138,9 @@ class EmbeddingsBatchingLayer:
 
         Where a limit has no room for all of them, there may be some for one.
         """
+        if self._events.hears(CallBatched):
+            for part in parts[1:]:
+                self._events.emit(CallBatched(call_id=part.call.id, with_call=parts[0].call.id))
         try:
             reply = await proceed(_joined(parts))
             async with reply:
