@@ -202,6 +202,52 @@ async def test_whatever_happens_nothing_is_left_over(process, redis_server, seed
         await everyone[0].admit()
 
 
+@pytest.mark.parametrize("seed", range(2))
+async def test_calls_at_several_deployments_leave_nothing_over_though_redis_comes_and_goes(process, redis_server, seed):
+    rng = random.Random(seed)
+    everyone = [process(requests_per_minute=60_000) for _ in range(2)]
+    for one in everyone:
+        one.store._patience = 0.09
+        one.configure("deployment", "a", max_concurrent=2, queue_timeout=3)
+        one.configure("deployment", "b", max_concurrent=1, requests_per_minute=6000, burst_size=2, queue_timeout=3)
+    under_way = {"a": 0, "b": 0}
+
+    async def call(one):
+        names = rng.sample(["a", "b"], rng.randint(1, 2))
+        claims = [Claim(call_id="c", tokens=1, tenant=rng.choice("xyz"), model="m", deployment=name) for name in names]
+        try:
+            claim, permit = await one.limiter.admit_to_any(claims)
+        except RateLimited:
+            return
+        under_way[claim.deployment] += 1
+        try:
+            await asyncio.sleep(rng.random() * 0.01)
+        finally:
+            under_way[claim.deployment] -= 1
+            permit.settle(1)
+
+    tasks = []
+    for step in range(300):
+        tasks.append(asyncio.create_task(call(rng.choice(everyone))))
+        if rng.random() < 0.2:
+            rng.choice(tasks).cancel()
+        if step == 100:
+            redis_server.pause()
+        if step == 200:
+            redis_server.go_on()
+        assert under_way["a"] <= 4  # each process by itself while Redis is away
+        assert under_way["b"] <= 2
+        await asyncio.sleep(rng.random() * 0.004)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+    assert [task.exception() for task in tasks if not task.cancelled() and task.exception()] == []
+    await asyncio.sleep(0.4)
+    for one in everyone:
+        assert one.limiter.is_idle
+        assert all(level.in_flight == 0 for level in one.limiter.levels())
+    for name in "ab":
+        assert redis_server.ask("EXISTS", f"{{gatewright}}:permits:deployment:{name}") == b":0\r\n"
+
+
 async def test_removing_the_last_limit_lets_those_go_who_wait(process):
     one = process(requests_per_minute=1, burst_size=1)
     await one.admit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -19,6 +19,8 @@ SEND_AFTER = 0.005
 """Seconds; whatever is asked of Redis before that takes it along."""
 AT_ONCE = 100
 MAX_RELEASED = 10_000
+NAME = 16
+"""Bytes of a permit's name."""
 NOTHING = (0.0, 0.0)
 
 
@@ -45,6 +47,7 @@ class Amendments:
     """Keeps what cannot be sent until it can be: a sum for each limit, and permits. What was sent is not sent again.
 
     What Redis may have got, and did not confirm, is taken for done: charged too much is better than given back twice.
+    Only permits are released again.
     """
 
     def __init__(self, store: RedisStore, clock: Clock, terms: Callable[[Limit], Terms]) -> None:
@@ -82,6 +85,12 @@ class Amendments:
                 permits.append(permit)
         if keys and self._timer is None:
             self._set_timer()
+
+    def release_again(self, taken: Mapping[bytes, bytes]) -> None:
+        """Do the same for what was taken out of these sets, and may not have been: twice does no harm."""
+        for key, permits in taken.items():
+            for start in range(0, len(permits), NAME):
+                self.release(permits[start : start + NAME], (key,))
 
     def pause(self, limit: Limit, seconds: float) -> None:
         """Pause a limit."""
@@ -157,7 +166,7 @@ class Amendments:
         now = self._now()
         keys = [self._terms(one.limit).key for one in some]
         packed = b"".join([self._packed(one, now) for one in some])
-        self._store.run(AMEND, [*keys, *sets], [packed, *sets.values()], lambda reply: self._sent(reply, some))
+        self._store.run(AMEND, [*keys, *sets], [packed, *sets.values()], lambda reply: self._sent(reply, some, sets))
 
     def _packed(self, one: _Amendment, now: float) -> bytes:
         pause = one.paused_until - now
@@ -170,8 +179,9 @@ class Amendments:
             *belief(one.limit, now),
         )
 
-    def _sent(self, reply: Any, some: Sequence[_Amendment]) -> None:
+    def _sent(self, reply: Any, some: Sequence[_Amendment], sets: Mapping[bytes, bytes]) -> None:
         if not isinstance(reply, bytes):
+            self.release_again(sets)
             return
         now = self._now()
         for one, left in zip(some, AMENDED.iter_unpack(reply), strict=True):

@@ -136,7 +136,7 @@ class SharedLedger:
             RESERVE,
             keys + permit_keys,
             [b"".join(packed), permit, *ended],
-            lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys)),
+            lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys, ended)),
         )
 
     def locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
@@ -202,11 +202,18 @@ class SharedLedger:
         return self._process + next(self._names).to_bytes(8, "big")
 
     def _judged(
-        self, reply: Any, limits: Sequence[Limit], tokens: float, permit: bytes, permit_keys: list[bytes]
+        self,
+        reply: Any,
+        limits: Sequence[Limit],
+        tokens: float,
+        permit: bytes,
+        permit_keys: list[bytes],
+        ended: list[bytes],
     ) -> Permit | Refusal:
         if not isinstance(reply, bytes):
             # It may have been charged all the same: its permit must not stay taken.
             self._amendments.release(permit, permit_keys)
+            self._amendments.release_again(dict(zip(permit_keys, ended, strict=True)))
             return self.locally(limits, tokens)
         now = self._now()
         wait, by = VERDICT.unpack_from(reply)

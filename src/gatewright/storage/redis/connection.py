@@ -64,11 +64,12 @@ class RedisConnection(asyncio.Protocol):
             transport.abort()
         waiting = list(self._waiting)
         self._waiting.clear()
-        for _, on_reply in waiting:
-            on_reply(error)
+        # First whoever sends: those who wait may ask for more at once, which must not go this way.
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(error)
+        for _, on_reply in waiting:
+            on_reply(error)
 
     def let_go(self) -> None:
         """Forget it without its loop, which is closed or belongs to the process's parent; nobody is told."""
