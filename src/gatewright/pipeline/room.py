@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from gatewright.errors import RateLimited
+from gatewright.errors import GatewayError, ProviderUnavailable, RateLimited
 from gatewright.pipeline.call import Call
 
-__all__ = ["NoRoom", "Rooms"]
+__all__ = ["NoRoom", "Rooms", "soonest"]
 
 
 class NoRoom(RateLimited):
@@ -34,3 +35,11 @@ class Rooms(Protocol):
     def give_back(self, call: Call) -> None:
         """Give back what is held for a call that did not go to the deployment after all."""
         ...
+
+
+def soonest(refusals: Sequence[GatewayError]) -> GatewayError:
+    """Give what a call is told that was refused at all of its places: when it may come back first, if at all."""
+    for error in refusals:
+        if not isinstance(error, RateLimited | ProviderUnavailable):
+            return error
+    return min(refusals, key=lambda error: math.inf if error.retry_after is None else error.retry_after)

@@ -12,6 +12,16 @@ from gatewright.errors import DeadlineExceeded
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.pipeline.events import AttemptEnded
 
+
+async def cancelled(call: Any) -> None:
+    """Make a call, and go away while it is under way."""
+    going = asyncio.create_task(call)
+    await asyncio.sleep(0.1)
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+
+
 SOON = CircuitBreakerConfig(failure_threshold=3, timeout=60, deadline_persistence=0.2)
 
 
@@ -71,11 +81,7 @@ async def test_the_record_of_a_call_past_its_deadline_says_who_did_not_answer(
             else:
                 await gateway.generate_async("hello", timeout=0.1)
         heard = hear(gateway)
-        going = asyncio.create_task(gateway.generate_async("going"))
-        await asyncio.sleep(0.1)
-        going.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await going
+        await cancelled(gateway.generate_async("going"))
         metrics = await gateway.get_llmops_metrics_async()
     assert [type(one.error).__name__ for one in heard.of(AttemptEnded)] == ["CallCancelled"]
     assert set(metrics["by_provider"]) == {"openai"}
@@ -89,11 +95,7 @@ async def test_a_call_that_only_waited_for_room_holds_nothing_against_the_deploy
     async with gateway_over(remote, circuit_breaker=SOON, each={"rpm": 1}, max_retries=0) as gateway:
         heard = hear(gateway)
         await gateway.generate_async("the one of this minute")
-        waiting = asyncio.create_task(gateway.generate_async("waits"))
-        await asyncio.sleep(0.05)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
+        await cancelled(gateway.generate_async("waits"))
         health = await gateway.get_health()
     assert len(heard.of(AttemptEnded)) == 1
     assert health["provider_health"]["openai"]["errors"] == {}

@@ -105,28 +105,20 @@ def test_a_callers_mistake_never_counts():
     assert it.state == "closed"
 
 
-def test_a_rate_limit_counts_when_it_persists():
-    it = breaker(failure_threshold=2, rate_limit_persistence=30)
-    fail(it, 0.0, 50, RateLimited("slow down"))
-    fail(it, 29.0, 50, RateLimited("slow down"))
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [("rate_limit_persistence", RateLimited("slow down")), ("deadline_persistence", DeadlineExceeded("late"))],
+)
+def test_what_may_be_the_callers_own_counts_when_there_is_nothing_else(setting, error):
+    it = breaker(failure_threshold=2, **{setting: 30})
+    fail(it, 0.0, 50, error)
+    fail(it, 29.0, 50, error)
     it.record_success(it.allow(29.0), 29.0)
-    fail(it, 58.0, 50, RateLimited("slow down"))
+    fail(it, 58.0, 50, error)
     assert it.state == "closed"
-    fail(it, 88.0, 2, RateLimited("slow down"))
+    fail(it, 88.0, 2, error)
     assert it.state == "open"
-
-
-def test_a_deadline_counts_when_there_is_nothing_else():
-    it = breaker(failure_threshold=2, deadline_persistence=10)
-    fail(it, 0.0, 50, DeadlineExceeded("late"))
-    fail(it, 9.0, 50, DeadlineExceeded("late"))
-    it.record_success(it.allow(9.0), 9.0)
-    fail(it, 18.0, 50, DeadlineExceeded("late"))
-    assert it.state == "closed"
-    fail(it, 28.0, 2, DeadlineExceeded("late"))
-    assert it.state == "open"
-    until = it.next_probe_at(28.0)
-    fail(it, until, 1, DeadlineExceeded("late"))
+    fail(it, it.next_probe_at(88.0), 1, error)
     assert it.state == "open"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gatewright.errors import DeadlineExceeded, GatewayError, ProviderUnavailable, RateLimited
+from gatewright.errors import DeadlineExceeded, GatewayError, RateLimited
 from gatewright.layers.rate_limiter.lanes import Lane
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.outlook import expected_wait, outlook
 from gatewright.layers.rate_limiter.permit import Claim
 from gatewright.layers.rate_limiter.waiter import Waiter
 
-__all__ = ["cannot_wait", "displaced", "hopeless", "known_wait", "late", "soonest", "too_late", "waited_too_long"]
+__all__ = ["cannot_wait", "displaced", "hopeless", "known_wait", "late", "too_late", "waited_too_long"]
 
 # What is said where nobody can tell: no call has ended yet at a limit of calls at once.
 UNKNOWN_WAIT = 1.0
@@ -42,14 +42,6 @@ def late(lane: Lane, now: float) -> list[tuple[Waiter, GatewayError]]:
             sooner += expected - before
         before = expected
     return found
-
-
-def soonest(refusals: Sequence[GatewayError]) -> GatewayError:
-    """Give what a call is told that was refused at all of its places: when it may come back first, if at all."""
-    for error in refusals:
-        if not isinstance(error, RateLimited | ProviderUnavailable):
-            return error
-    return min(refusals, key=lambda error: math.inf if error.retry_after is None else error.retry_after)
 
 
 def _place(waiter: Waiter) -> str:

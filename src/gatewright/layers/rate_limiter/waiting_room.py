@@ -24,12 +24,12 @@ from gatewright.layers.rate_limiter.refusals import (
     hopeless,
     known_wait,
     late,
-    soonest,
     too_late,
     waited_too_long,
 )
 from gatewright.layers.rate_limiter.registry import Standing
 from gatewright.layers.rate_limiter.waiter import Rivals, Waiter
+from gatewright.pipeline.room import soonest
 
 if TYPE_CHECKING:
     from gatewright.layers.rate_limiter.shared import Refusal, SharedLedger

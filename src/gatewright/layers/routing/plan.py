@@ -24,6 +24,7 @@ from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig, backoff
 from gatewright.layers.routing.state import DeploymentState
 from gatewright.pipeline.call import Call
+from gatewright.pipeline.room import soonest
 from gatewright.types.limits import LONGEST_PAUSE
 
 __all__ = ["Fallbacks", "Plan", "Rules", "Step"]
@@ -220,7 +221,7 @@ class Plan(msgspec.Struct):
         refusals = list(self._refused)
         if any(state.free_at(now) > now for group in self._seen for state in group.states):
             refusals.append(_all_closed(self._seen, now))
-        raise min(refusals or (error,), key=_wait)
+        raise soonest(refusals or (error,))
 
     @property
     def _tokens(self) -> float:
@@ -269,10 +270,6 @@ class Plan(msgspec.Struct):
             return None
         self._name, self._group = group.name, group
         return self._waiting(state, opens_at - now, now)
-
-
-def _wait(error: GatewayError) -> float:
-    return math.inf if error.retry_after is None else error.retry_after
 
 
 def _all_closed(groups: Sequence[Group], now: float) -> GatewayError:
