@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatewright.errors import (
@@ -86,6 +86,7 @@ TABLES = st.builds(
 class Trial(msgspec.Struct):
     """One call that is followed through its plan: each step, when it was taken, and what became of it."""
 
+    name: str
     steps: list[tuple[Step, float]]
     errors: list[GatewayError]
     outcome: GatewayError | None
@@ -123,7 +124,7 @@ class World:
             deadline=None if deadline is None else self.now + deadline,
         )
         plan = Plan.of(call, rules)
-        trial = Trial([], [], None, [])
+        trial = Trial(name, [], [], None, [])
         self.calls[name] += 1
         try:
             step = plan.start(self.now)
@@ -164,6 +165,14 @@ def trials(draw: Any) -> tuple[World, Trial, float | None, float]:
         world.follow(draw(st.sampled_from(MODELS)), draw(ATTEMPTS), None)
     deadline, began = draw(DEADLINES), world.now
     return world, world.follow(draw(st.sampled_from((*MODELS, "alias"))), draw(ATTEMPTS), deadline), deadline, began
+
+
+def after_a_pause(error: GatewayError) -> tuple[World, Trial, float | None, float]:
+    """A trial at one deployment, which has just answered another call with `error`."""
+    table = RoutingTable([Deployment(id="a0", group="a", provider="p", model="a")])
+    world = World(table, Fallbacks(), RetryConfig(max_retries=0, max_retry_after=0.0))
+    world.follow("a", [error], None)
+    return world, world.follow("a", [], None), None, world.now
 
 
 @given(trials())
@@ -254,12 +263,26 @@ def test_nobody_is_asked_before_the_time_that_it_named(drawn: tuple[World, Trial
 @given(trials())
 def test_the_error_at_the_end_is_the_last_one(drawn: tuple[World, Trial, Any, Any]):
     _, trial, *_ = drawn
-    if trial.outcome is not None:
-        if trial.errors:
-            assert trial.outcome is trial.errors[-1]
-        else:  # nobody could be asked at all
-            assert isinstance(trial.outcome, ProviderUnavailable)
-            assert trial.steps == []
+    if trial.outcome is not None and trial.errors:
+        assert trial.outcome is trial.errors[-1]
+
+
+@given(trials())
+@example(after_a_pause(RateLimited("later", retry_after=3.0)))
+@example(after_a_pause(ProviderUnavailable("later", retry_after=3.0)))
+def test_where_nobody_can_be_asked_it_says_why_and_until_when(drawn: tuple[World, Trial, Any, Any]):
+    """Only where all of them asked for the pause themselves it is a limit that holds the call up."""
+    world, trial, *_ = drawn
+    if trial.outcome is None or trial.errors:
+        return
+    assert trial.steps == []
+    first = world.table.find(trial.name)
+    instead = world.fallbacks.after(trial.outcome, trial.name, first.name)
+    paused = [state for group in [first, *map(world.table.find, instead)] for state in group.states]
+    assert all(state.paused_until > world.now for state in paused)
+    limited = all(state.limited for state in paused)
+    assert type(trial.outcome) is (RateLimited if limited else ProviderUnavailable)
+    assert trial.outcome.retry_after == min(state.paused_until for state in paused) - world.now
 
 
 @given(TABLES, CONFIGS, st.lists(st.tuples(st.sampled_from(MODELS), ATTEMPTS, st.floats(0, 5)), max_size=30))

@@ -25,9 +25,9 @@ NOTHING = (0.0, 0.0)
 
 
 class _Amendment:
-    """The sum of what there is to say of one limit."""
+    """The sum of what there is to say of one limit; `is_more` where it is not only of calls that ended."""
 
-    __slots__ = ("limit", "most_requests", "most_tokens", "paused_until", "requests", "tokens")
+    __slots__ = ("is_more", "limit", "most_requests", "most_tokens", "paused_until", "requests", "tokens")
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
@@ -36,11 +36,7 @@ class _Amendment:
         self.paused_until = -math.inf
         self.most_requests = math.inf
         self.most_tokens = math.inf
-
-    @property
-    def is_more(self) -> bool:
-        """Whether it is more than calls that ended."""
-        return self.paused_until > -math.inf or self.most_requests < math.inf or self.most_tokens < math.inf
+        self.is_more = False
 
 
 class Amendments:
@@ -95,12 +91,14 @@ class Amendments:
     def pause(self, limit: Limit, seconds: float) -> None:
         """Pause a limit."""
         amendment = self._of(limit)
+        amendment.is_more = True
         amendment.paused_until = max(amendment.paused_until, self._now() + seconds)
         amendment.most_requests = min(amendment.most_requests, 1.0)
 
     def correct(self, limit: Limit, requests: float | None, tokens: float | None) -> None:
         """Lower what is left."""
         amendment = self._of(limit)
+        amendment.is_more = True
         if requests is not None:
             amendment.most_requests = min(amendment.most_requests, requests)
         if tokens is not None:

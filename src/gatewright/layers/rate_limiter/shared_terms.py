@@ -70,20 +70,28 @@ def _rates(config: RateLimitConfig) -> tuple[float, float, float, float]:
 
 def belief(limit: Limit, now: float) -> tuple[float, float, float]:
     """Give what this process believes is left: requests, tokens, and the seconds of the pause."""
-    requests, tokens, flows = limit.requests, limit.tokens, limit.flows_from(now)
-    return (
-        math.inf if requests is None else requests.level(flows),
-        math.inf if tokens is None else tokens.level(flows),
-        flows - now,
-    )
+    # `Limit.flows_from` and `Bucket.level`, written out, as below: every question does this at several limits.
+    flows = limit.paused_until
+    if flows < now:
+        flows = now
+    requests = tokens = math.inf
+    if (bucket := limit.requests) is not None:
+        missing = bucket.full_at - flows
+        requests = bucket.burst - missing * bucket.rate if missing > 0.0 else bucket.burst
+    if (bucket := limit.tokens) is not None:
+        missing = bucket.full_at - flows
+        tokens = bucket.burst - missing * bucket.rate if missing > 0.0 else bucket.burst
+    return requests, tokens, flows - now
 
 
 def mirror(limit: Limit, now: float, requests: float, tokens: float, pause: float) -> None:
     """Believe what Redis says is left."""
     if pause > 0.0 and now + pause > limit.paused_until + SAME_PAUSE:
         limit.pause_until(now + pause, now)
-    flows = limit.flows_from(now)
+    flows = limit.paused_until
+    if flows < now:
+        flows = now
     if (bucket := limit.requests) is not None:
-        bucket.believe(requests, flows)
+        bucket.full_at = flows + (bucket.burst - requests) * bucket.each
     if (bucket := limit.tokens) is not None:
-        bucket.believe(tokens, flows)
+        bucket.full_at = flows + (bucket.burst - tokens) * bucket.each

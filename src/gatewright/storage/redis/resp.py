@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["ErrorReply", "ReplyParser", "encode"]
+__all__ = ["ErrorReply", "ReplyParser", "bulks", "encode"]
 
 SIMPLE, ERROR, INTEGER, BULK, ARRAY = b"+-:$*"
 
@@ -24,7 +24,12 @@ class ErrorReply(msgspec.Struct, frozen=True):
 
 def encode(*words: bytes) -> bytes:
     """Write a command."""
-    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
+    return b"*%d\r\n" % len(words) + bulks(words)
+
+
+def bulks(words: Sequence[bytes]) -> bytes:
+    """Write words of a command."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
 class ReplyParser:

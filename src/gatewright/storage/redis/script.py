@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from gatewright.storage.redis.resp import encode
+from gatewright.storage.redis.resp import bulks, encode
 
 __all__ = ["Script"]
 
@@ -13,12 +13,13 @@ __all__ = ["Script"]
 class Script:
     """Known to the server by its hash once it is loaded; every key that it touches is given to it by name."""
 
-    __slots__ = ("_sha", "source")
+    __slots__ = ("_by_hash", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source.encode()
         # The protocol names scripts by SHA-1; it protects nothing.
-        self._sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
+        sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
+        self._by_hash = bulks((b"EVALSHA", sha))
 
     def load(self) -> bytes:
         """Give the command that makes the server know it."""
@@ -26,7 +27,8 @@ class Script:
 
     def call(self, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
         """Give the command that runs it by its hash."""
-        return encode(b"EVALSHA", self._sha, b"%d" % len(keys), *keys, *args)
+        count = len(keys)
+        return b"*%d\r\n%b%b" % (3 + count + len(args), self._by_hash, bulks((b"%d" % count, *keys, *args)))
 
     def call_in_full(self, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
         """Give the command that runs it where the server does not know it."""
