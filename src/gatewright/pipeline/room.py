@@ -9,7 +9,7 @@ from typing import Protocol
 from gatewright.errors import GatewayError, ProviderUnavailable, RateLimited
 from gatewright.pipeline.call import Call
 
-__all__ = ["NoRoom", "Rooms", "soonest"]
+__all__ = ["NO_LIMITS", "NoRoom", "Rooms", "soonest"]
 
 
 class NoRoom(RateLimited):
@@ -35,6 +35,24 @@ class Rooms(Protocol):
     def give_back(self, call: Call) -> None:
         """Give back what is held for a call that did not go to the deployment after all."""
         ...
+
+
+class _NoLimits:
+    """Deployments without limits, of which none says `NoRoom`."""
+
+    def tokens_of(self, call: Call) -> float:
+        """Give what needs the least room."""
+        return 1.0
+
+    async def first(self, call: Call, deployments: Sequence[str]) -> str:
+        """Give the first of them."""
+        return deployments[0]
+
+    def give_back(self, call: Call) -> None:
+        """There is nothing to give back."""
+
+
+NO_LIMITS: Rooms = _NoLimits()
 
 
 def soonest(refusals: Sequence[GatewayError]) -> GatewayError:

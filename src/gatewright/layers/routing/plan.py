@@ -24,7 +24,7 @@ from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig, backoff
 from gatewright.layers.routing.state import DeploymentState
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.room import soonest
+from gatewright.pipeline.room import NO_LIMITS, soonest
 from gatewright.types.limits import LONGEST_PAUSE
 
 __all__ = ["Fallbacks", "Plan", "Rules", "Step"]
@@ -77,8 +77,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     config: RetryConfig
     budget_of: Callable[[Group], RetryBudget]
     rng: random.Random
-    tokens_of: Callable[[Call], float] | None = None
-    """Gives the tokens for which a call needs room, where deployments have limits."""
+    tokens_of: Callable[[Call], float] = NO_LIMITS.tokens_of
+    """Gives the tokens for which a call needs room."""
 
 
 class Plan(msgspec.Struct):
@@ -226,8 +226,7 @@ class Plan(msgspec.Struct):
     @property
     def _tokens(self) -> float:
         """The tokens for which the call needs room."""
-        tokens_of = self._rules.tokens_of
-        return 1.0 if tokens_of is None or not self._group.counts_tokens else tokens_of(self._call)
+        return self._rules.tokens_of(self._call) if self._group.counts_tokens else 1.0
 
     def rivals(self, now: float) -> list[DeploymentState]:
         """Give the deployments of which the first that has room is to be asked: this step's, and what else may be."""

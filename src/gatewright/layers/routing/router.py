@@ -22,7 +22,7 @@ from gatewright.pipeline.cut_off import note_attempts, reason_of
 from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled, StreamEnded
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Outcome, Reply
-from gatewright.pipeline.room import NoRoom, Rooms
+from gatewright.pipeline.room import NO_LIMITS, NoRoom, Rooms
 from gatewright.pipeline.tracebacks import let_go_of_frames
 from gatewright.types.deployment import Deployment
 from gatewright.types.results import Answer
@@ -45,7 +45,7 @@ class Router:
         events: Events,
         rng: random.Random,
         continue_streams: bool = False,
-        rooms: Rooms | None = None,
+        rooms: Rooms = NO_LIMITS,
     ) -> None:
         self._table = table
         self._rooms = rooms
@@ -56,7 +56,7 @@ class Router:
             config=retries,
             budget_of=self._budget_of,
             rng=rng,
-            tokens_of=None if rooms is None else rooms.tokens_of,
+            tokens_of=rooms.tokens_of,
         )
         self._clock = clock
         self._now = clock.now
@@ -101,13 +101,12 @@ class Router:
                 reply = await (state.handler or self._handler(state))(call)
             except BaseException as error:
                 group.end(state)
-                if self._rooms is not None:
-                    self._rooms.give_back(call)
+                self._rooms.give_back(call)
                 if not isinstance(error, Exception):
                     self._cut_off(call, plan, error, began)
                     raise
-                if isinstance(error, NoRoom) and self._rooms is not None:
-                    step = await self._with_room(self._rooms, plan, call, step)
+                if isinstance(error, NoRoom):
+                    step = await self._with_room(plan, call, step)
                 else:
                     step = self._after(error, plan, call, step, self._now() - began)
             else:
@@ -115,12 +114,12 @@ class Router:
                 self._answered(call, step, reply, began)
                 return reply
 
-    async def _with_room(self, rooms: Rooms, plan: Plan, call: Call, step: Step) -> Step:
+    async def _with_room(self, plan: Plan, call: Call, step: Step) -> Step:
         """Wait for room at the deployment of a step or another that would do, and give the step there."""
         rivals = plan.rivals(self._now())
         by_id = {state.deployment.id: state for state in rivals}
         try:
-            return plan.with_room(by_id[await rooms.first(call, list(by_id))])
+            return plan.with_room(by_id[await self._rooms.first(call, list(by_id))])
         except GatewayError as error:
             plan.without_room(rivals, self._now())
             return self._after(error, plan, call, step, 0.0)
