@@ -19,3 +19,7 @@ def test_replies_are_found_however_they_are_cut(cuts):
 
 def test_a_command_may_hold_any_bytes():
     assert encode(b"SET", b"\r\n", b"\x00") == b"*3\r\n$3\r\nSET\r\n$2\r\n\r\n\r\n$1\r\n\x00\r\n"
+
+
+def test_an_error_may_be_no_text():
+    assert ReplyParser().feed(b"-ERR \xff\xfe\r\n") == [ErrorReply("ERR", "ERR \ufffd\ufffd")]
