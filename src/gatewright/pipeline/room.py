@@ -32,8 +32,12 @@ class Rooms(Protocol):
         """
         ...
 
+    def join(self, call: Call, deployment: str) -> bool:
+        """Have a call that waits wait at one more deployment; True where it goes there now."""
+        ...
+
     def give_back(self, call: Call) -> None:
-        """Give back what is held for a call that did not go to the deployment after all."""
+        """Give back what is still held for a call: it did not go to the deployment, or that has no limits."""
         ...
 
 
@@ -47,6 +51,10 @@ class _NoLimits:
     async def first(self, call: Call, deployments: Sequence[str]) -> str:
         """Give the first of them."""
         return deployments[0]
+
+    def join(self, call: Call, deployment: str) -> bool:
+        """Say no: nobody waits."""
+        return False
 
     def give_back(self, call: Call) -> None:
         """There is nothing to give back."""

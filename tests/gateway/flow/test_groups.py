@@ -12,7 +12,7 @@ from gatewright.errors import ConnectionFailed, ProviderUnavailable, RateLimited
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.rate_limiter import RateLimitConfig
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.events import CallAdmitted, CallQueued
+from gatewright.pipeline.events import BreakerChanged, CallAdmitted, CallQueued, Event
 from gatewright.pipeline.reply import Reply
 from gatewright.types.folding import chunks_of
 from gatewright.types.results import Answer, Choice
@@ -191,3 +191,66 @@ async def test_the_group_waits_for_a_probe_where_some_are_shut_and_some_are_full
         assert idle(gateway)
     assert {answer.text for answer in answers} == {"full"}
     assert full.most == 1
+
+
+async def test_who_waits_goes_to_a_deployment_whose_pause_has_ended() -> None:
+    paused, busy = Deployed("paused", error=RateLimited("slow", retry_after=0.3)), Deployed("busy", seconds=3.0)
+    async with over(
+        (paused, {"max_parallel_requests": 5}), (busy, {"max_parallel_requests": 1}), max_retries=1
+    ) as gateway:
+        calls = [asyncio.create_task(gateway.generate_async(f"{number}")) for number in range(5)]
+        await asyncio.sleep(0.1)
+        assert gateway.queue_status().length == 4
+        paused.error = None
+        began = asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait(calls, timeout=1.0)
+        assert asyncio.get_running_loop().time() - began < 1.5
+        assert [call.result().text for call in done] == ["paused"] * 4
+        await asyncio.gather(*calls)
+        assert idle(gateway)
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_parallel_requests": 10}])
+async def test_who_waits_probes_a_deployment_whose_breaker_lets_probes_through(limits: dict[str, Any]) -> None:
+    """One after another, until it is closed; then all of them go there."""
+    broken, busy = Deployed("broken", seconds=0.02, error=ConnectionFailed("down")), Deployed("busy")
+    breaker = CircuitBreakerConfig(failure_threshold=1, success_threshold=3, half_open_probes=1, timeout=0.4, jitter=0)
+    async with over(
+        (broken, limits), (busy, {"max_parallel_requests": 1}), circuit_breaker=breaker, max_retries=2
+    ) as gateway:
+        while broken.asked == 0:
+            await gateway.generate_async(f"warm {busy.asked}")
+        broken.most, broken.error, busy.seconds = 0, None, 3.0
+        most_before: list[int] = []
+
+        def note(event: Event) -> None:
+            if isinstance(event, BreakerChanged) and event.after == "closed":
+                most_before.append(broken.most)
+
+        gateway.subscribe(note)
+        calls = [asyncio.create_task(gateway.generate_async(f"{number}")) for number in range(21)]
+        await asyncio.sleep(0.1)
+        assert gateway.queue_status().length == 20
+        done, left = await asyncio.wait(calls, timeout=2.0)
+        assert [call.result().text for call in done] == ["broken"] * 20
+        assert most_before == [1]
+        await asyncio.gather(*left)
+        assert idle(gateway)
+
+
+async def test_who_went_to_a_deployment_without_limits_leaves_nothing_behind() -> None:
+    """What is kept for a call on its way is found by its address, which another call may have after it."""
+    limited, free = Deployed("limited", seconds=0.1), Deployed("free")
+    async with over((limited, {"max_parallel_requests": 1}), (free, {})) as gateway:
+        for number in range(10):
+            gateway.open_circuit_breaker("m#1")
+            first = asyncio.create_task(gateway.generate_async(f"first {number}"))
+            await asyncio.sleep(0.01)
+            second = asyncio.create_task(gateway.generate_async(f"second {number}"))
+            await asyncio.sleep(0.01)
+            gateway.reset_circuit_breaker("m#1")
+            assert [(await first).text, (await second).text] == ["limited", "free"]
+        gateway.open_circuit_breaker("m#1")
+        await asyncio.gather(*(gateway.generate_async(f"{number}") for number in range(10)))
+        assert idle(gateway)
+    assert limited.most == 1

@@ -12,6 +12,7 @@ from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.limiter import RateLimiter
 from gatewright.layers.rate_limiter.permit import Claim, Permit
+from gatewright.layers.rate_limiter.waiter import Waiter
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.cut_off import mark_as_unasked
 from gatewright.pipeline.layer import Handler
@@ -32,6 +33,7 @@ class DeploymentLimits:
         self._queueing = queueing or RateLimitConfig()
         self.held: dict[int, Permit] = {}
         """The permits of calls that have waited and are on their way to their deployment, by the call's `id()`."""
+        self._waiting: dict[int, Waiter] = {}  # likewise
         self._config = lru_cache(256)(self._make_config)
 
     def layer(self, deployment: Deployment) -> DeploymentLimitLayer | None:
@@ -52,14 +54,27 @@ class DeploymentLimits:
 
     async def first(self, call: Call, deployments: Sequence[str]) -> str:
         """Wait for the first of these deployments that has room, hold it for the call, and give its id."""
-        tokens = self.tokens_of(call)
-        claim, permit = await self._limiter.admit_to_any([_claim(call, one, tokens) for one in deployments])
+        tokens, waiting = self.tokens_of(call), self._waiting
+
+        def entered(waiter: Waiter) -> None:
+            waiting[id(call)] = waiter
+
+        try:
+            claims = [_claim(call, one, tokens) for one in deployments]
+            claim, permit = await self._limiter.admit_to_any(claims, entered)
+        finally:
+            waiting.pop(id(call), None)
         self.held[id(call)] = permit
         assert claim.deployment is not None
         return claim.deployment
 
+    def join(self, call: Call, deployment: str) -> bool:
+        """Have a call that waits wait at one more deployment; True where it goes there now."""
+        waiter = self._waiting.get(id(call))
+        return waiter is not None and self._limiter.join(waiter, _claim(call, deployment, waiter.claim.tokens))
+
     def give_back(self, call: Call) -> None:
-        """Give back what is held for a call that did not go to the deployment after all."""
+        """Give back what is still held for a call: it did not go to the deployment, or that has no limits."""
         permit = self.held.pop(id(call), None)
         if permit is not None:
             permit.cancel()

@@ -131,8 +131,13 @@ class RateLimiter:
         """
         return (await self.admit_to_any((claim,)))[1]
 
-    async def admit_to_any(self, claims: Sequence[Claim]) -> tuple[Claim, Permit]:
-        """Admit a call by the first of its claims that can be; it waits in the lines of all of them."""
+    async def admit_to_any(
+        self, claims: Sequence[Claim], entered: Callable[[Waiter], None] | None = None
+    ) -> tuple[Claim, Permit]:
+        """Admit a call by the first of its claims that can be; it waits in the lines of all of them.
+
+        `entered` is told of the waiter where it has to wait, which may `join` further lines.
+        """
         places: list[Place] = []
         for claim in claims:
             limits = self.limits_for(claim)
@@ -147,6 +152,8 @@ class RateLimiter:
         waiter = self._room.enter(places, self._registry.standing(claim.tenant, claim.model))
         scope = waiter.scope
         self._tell_queued(waiter, scope)
+        if entered is not None:
+            entered(waiter)
         try:
             permit = await waiter.future
         except BaseException as error:
@@ -158,6 +165,12 @@ class RateLimiter:
             waited = self.now() - waiter.queued_at
             self._events.emit(CallAdmitted(call_id=claim.call_id, limit=scope, waited=waited))
         return next(one.claim for one in waiter.places if one.permit is permit), permit
+
+    def join(self, waiter: Waiter, claim: Claim) -> bool:
+        """Have a call that waits wait by one more claim, as if it had from the beginning; True where it goes now."""
+        standing = self._registry.standing(claim.tenant, claim.model)
+        self._room.join(waiter, (claim, self.limits_for(claim), None), standing)
+        return waiter.future.done()
 
     def pause(self, deployment: str, until: float) -> None:
         """Let nothing through to a deployment before `until`, as its provider asked."""

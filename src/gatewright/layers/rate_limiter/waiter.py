@@ -21,8 +21,8 @@ class Rivals:
 
     __slots__ = ("complete", "refusals", "waiters")
 
-    def __init__(self) -> None:
-        self.waiters: list[Waiter] = []
+    def __init__(self, *waiters: Waiter) -> None:
+        self.waiters: list[Waiter] = list(waiters)
         self.refusals: list[GatewayError] = []
         self.complete = False
 

@@ -112,14 +112,33 @@ class WaitingRoom:
             raise soonest(rivals.refusals)
         return rivals.waiters[0]
 
+    def join(self, waiter: Waiter, place: Place, standing: Standing) -> None:
+        """Let a call that waits wait at one more place, since when it has waited at the others."""
+        if waiter.future.done() or any(one.claim == place[0] and one in self._waiters for one in waiter.places):
+            return
+        rivals = waiter.rivals = waiter.rivals or Rivals(waiter)
+        rivals.complete = False
+        try:
+            rivals.waiters.append(self._enter(place, standing, waiter.future, rivals, waiter.queued_at))
+        except RateLimited as error:
+            rivals.refusals.append(error)
+        rivals.complete = True
+        if not waiter.future.done() and not any(one in self._waiters for one in rivals.waiters):
+            self._fail(waiter, soonest(rivals.refusals))
+
     def _enter(
-        self, place: Place, standing: Standing, future: asyncio.Future[Permit], rivals: Rivals | None = None
+        self,
+        place: Place,
+        standing: Standing,
+        future: asyncio.Future[Permit],
+        rivals: Rivals | None = None,
+        since: float | None = None,
     ) -> Waiter:
         claim, limits, refusal = place
         now = self._clock.now()
         self._refuse_if_it_may_not_wait(claim, limits.all, now, refusal)
         self._loop = future.get_loop()
-        waiter = Waiter(claim, limits, standing, now, future, rivals)
+        waiter = Waiter(claim, limits, standing, now if since is None else since, future, rivals)
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
         leaving = [

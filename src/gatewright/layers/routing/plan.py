@@ -237,6 +237,19 @@ class Plan(msgspec.Struct):
             if state is current or (state.free_at(now) <= now and state.deployment.id not in failed_at)
         ]
 
+    def may_join(self, state: DeploymentState, now: float) -> bool:
+        """Say whether a call that waits for room may be sent to this one too, once more out of the budget."""
+        at = self._failed_at.get(state.deployment.id, -math.inf)
+        if at is None or at > now or state.free_at(now) > now:
+            return False
+        return at == -math.inf or self._rules.budget_of(self._group).spend(now)
+
+    def again_at(self) -> list[tuple[float, DeploymentState]]:
+        """Give the deployments that failed and may be asked again, and when."""
+        return [
+            (at, state) for state in self._group.states if (at := self._failed_at.get(state.deployment.id)) is not None
+        ]
+
     def with_room(self, state: DeploymentState) -> Step:
         """Give the step under way anew, at the deployment that has room for it."""
         self.current = state

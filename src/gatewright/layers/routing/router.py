@@ -11,6 +11,7 @@ import msgspec
 
 from gatewright.clock import Clock
 from gatewright.errors import DeadlineExceeded, GatewayError, InvalidProviderResponse
+from gatewright.layers.routing.doorman import Doormen
 from gatewright.layers.routing.group import Group
 from gatewright.layers.routing.plan import Fallbacks, Plan, Rules, Step
 from gatewright.layers.routing.retries import RetryBudget, RetryConfig
@@ -62,6 +63,7 @@ class Router:
         self._now = clock.now
         self._events = events
         self._continue_streams = continue_streams
+        self._doormen = Doormen(clock)
 
     async def __call__(self, call: Call, /) -> Reply[Any, Any]:
         """Answer by way of the first deployment that can."""
@@ -91,6 +93,7 @@ class Router:
 
     async def _follow(self, plan: Plan, call: Call, step: Step) -> Reply[Any, Any]:
         """Take steps until one of them gives a reply."""
+        held = False  # room at the deployment of the step
         while True:
             group, state = step.group, step.state
             if step.wait > 0:
@@ -101,27 +104,39 @@ class Router:
                 reply = await (state.handler or self._handler(state))(call)
             except BaseException as error:
                 group.end(state)
-                self._rooms.give_back(call)
+                if held:
+                    self._rooms.give_back(call)
+                held = isinstance(error, NoRoom)
                 if not isinstance(error, Exception):
                     self._cut_off(call, plan, error, began)
                     raise
-                if isinstance(error, NoRoom):
+                if held:
                     step = await self._with_room(plan, call, step)
                 else:
                     step = self._after(error, plan, call, step, self._now() - began)
             else:
+                if held:
+                    self._rooms.give_back(call)
                 reply.attempts = plan.attempts
                 self._answered(call, step, reply, began)
                 return reply
 
     async def _with_room(self, plan: Plan, call: Call, step: Step) -> Step:
         """Wait for room at the deployment of a step or another that would do, and give the step there."""
-        rivals = plan.rivals(self._now())
-        by_id = {state.deployment.id: state for state in rivals}
+        rivals = {state.deployment.id: state for state in plan.rivals(self._now())}
+
+        def show(state: DeploymentState) -> bool:
+            if not plan.may_join(state, self._now()):
+                return False
+            rivals[state.deployment.id] = state
+            return self._rooms.join(call, state.deployment.id)
+
         try:
-            return plan.with_room(by_id[await self._rooms.first(call, list(by_id))])
+            with self._doormen.at(step.group, show, plan.again_at()):
+                deployment = await self._rooms.first(call, list(rivals))
+            return plan.with_room(rivals[deployment])
         except GatewayError as error:
-            plan.without_room(rivals, self._now())
+            plan.without_room(list(rivals.values()), self._now())
             return self._after(error, plan, call, step, 0.0)
         except BaseException as error:
             note_attempts(error, plan.attempts - 1)
