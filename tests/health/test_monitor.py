@@ -219,3 +219,11 @@ async def test_other_events_are_none_of_its_business():
 def test_a_wrong_setting_is_named(field, value):
     with pytest.raises(ConfigurationError, match=field):
         HealthConfig(**{field: value})
+
+
+async def test_a_call_that_waits_for_two_deployments_of_a_provider_waits_once():
+    watched = Watched(A1, A2, B, waiting=lambda: {"a1": {"x", "y"}, "a2": {"y"}})
+    acme = await watched.provider()
+    assert acme["waiting"] == 2
+    assert [one["waiting"] for one in acme["deployments"].values()] == [2, 1]
+    assert (await watched.provider("other"))["waiting"] == 0

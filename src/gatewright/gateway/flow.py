@@ -74,6 +74,7 @@ class Flow:
             deployments=self._deployments,
             breakers=self._breaker_states,
             queues=self.queues,
+            waiting=self.limiter.waiting_by_deployment,
             stores={**({"redis": self.sharing.check} if self.sharing is not None else {}), **stores},
         )
         self.health.listen(events)

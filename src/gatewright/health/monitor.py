@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from gatewright.clock import MONOTONIC, Clock
@@ -43,7 +43,8 @@ class HealthMonitor:
     """A subscriber of events: each attempt costs it a microsecond. Everything else is asked for at a report.
 
     `deployments` gives those that are configured, so that one that was never asked is `unknown` and not missing;
-    `breakers` their breakers, `queues` what waits where, and `stores` are checks that raise when a store is not well.
+    `breakers` their breakers, `queues` what waits where, `waiting` the calls that wait for a deployment (one may wait
+    for several), and `stores` are checks that raise when a store is not well.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class HealthMonitor:
         deployments: Callable[[], Iterable[Deployment]] = tuple,
         breakers: Callable[[], Iterable[BreakerState]] = tuple,
         queues: Callable[[], Mapping[str, Any]] = dict,
+        waiting: Callable[[], Mapping[str, Collection[object]]] = dict,
         stores: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
     ) -> None:
         self.config = HealthConfig() if config is None else config
@@ -62,6 +64,7 @@ class HealthMonitor:
         self._deployments = deployments
         self._breakers = breakers
         self._queues = queues
+        self._waiting = waiting
         self._stores = dict(stores or {})
         self._traffic: dict[str, tuple[str, Traffic]] = {}
         self._checks: dict[str, Checked] = {}
@@ -155,7 +158,7 @@ class HealthMonitor:
         states = {one.deployment_id: one for one in self._breakers()}
         owners |= {id_: one.provider for id_, one in states.items()}
         nothing = Traffic(self.config.window)
-        waiting: Mapping[str, int] = self._queues().get("by_limit", {})
+        waiting = self._waiting()
         return [
             Known(
                 deployment_id=id_,
@@ -163,7 +166,7 @@ class HealthMonitor:
                 traffic=self._traffic[id_][1] if id_ in self._traffic else nothing,
                 breaker=states[id_].state if id_ in states else None,
                 checked=self._checks.get(id_),
-                waiting=waiting.get(f"deployment:{id_}", 0),
+                waiting=waiting.get(id_, ()),
             )
             for id_, provider in sorted(owners.items())
         ]
@@ -179,9 +182,9 @@ class HealthMonitor:
         for one in deployments:
             traffic = Summary([one.traffic], now)
             status = of_deployment(traffic, one.breaker, self._passed(one, now), self.config)
-            each[one.deployment_id] = described(status, traffic, one.breaker, one.waiting, one.checked, now)
+            each[one.deployment_id] = described(status, traffic, one.breaker, len(one.waiting), one.checked, now)
         traffic = Summary([one.traffic for one in deployments], now)
         status = of_provider(traffic, [one["status"] for one in each.values()], self.config)
-        waiting = sum(one.waiting for one in deployments)
+        waiting = len({call for one in deployments for call in one.waiting})
         whole = described(status, traffic, in_short([one.breaker for one in deployments]), waiting, None, now)
         return {**whole, "deployments": each}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     traffic: Traffic
     breaker: str | None
     checked: Checked | None
-    waiting: int
+    waiting: Collection[object]
 
 
 def described(

@@ -88,7 +88,9 @@ async def test_who_waits_is_shown_once_and_let_go_once(hear: Any) -> None:
         status = gateway.queue_status()
         assert (status.length, status.by_tenant, len(status.calls)) == (3, {"acme": 3}, 3)
         assert status.by_limit == {"deployment:m#0": 3, "deployment:m#1": 3}
-        assert (await gateway.get_health())["queues"]["waiting"] == 3
+        health = await gateway.get_health()
+        assert health["queues"]["waiting"] == 3
+        assert [one["waiting"] for one in health["provider_health"].values()] == [3, 3]
         calls.pop().cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -371,3 +371,17 @@ async def test_each_tenants_use_of_each_model(gateway_of: Any, upstream: Any, te
                 await gateway.generate_async("d", tenant_id="other")
         gateway.configure_rate_limiting(None, tenant_id=tenant, model=model)
         await gateway.generate_async("e", tenant_id="acme")
+
+
+async def test_a_limit_that_is_set_again_refuses_nobody_who_goes_in_time(gateway_of: Any, upstream: Any) -> None:
+    limit = RateLimitConfig(requests_per_minute=120, burst_size=1)
+    async with gateway_of(upstream, rate_limit=limit) as gateway:
+        await gateway.generate_async("first")
+        calls = [
+            asyncio.create_task(gateway.generate_async(f"{n}", tenant_id=f"t{n}", timeout=1.5 if n == 0 else None))
+            for n in range(8)
+        ]
+        await asyncio.sleep(0.05)
+        gateway.configure_rate_limiting(RateLimitConfig(requests_per_minute=240, burst_size=1))
+        assert (await calls[0]).text
+        await asyncio.gather(*calls)

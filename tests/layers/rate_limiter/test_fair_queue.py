@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.config import RateLimitConfig
@@ -160,6 +162,43 @@ def test_the_expected_wait_is_what_it_then_is():
     assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == [0]
     assert queue.expected_wait(tickets[9], 0.0) == pytest.approx(9.0)
     assert queue.expected_wait(tickets[0], 0.0) == 0.0
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=24), st.sampled_from([1.0, 2.0, 5.0]))
+def test_what_each_call_expects_is_no_more_than_a_turn_of_each_tenant_off(tenants, weight):
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    queue.enqueue("first", tenant="z", gates=(gate,), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    tickets = [
+        queue.enqueue(n, tenant=tenant, gates=(gate,), cost=1, now=0.0, weight=weight if tenant == "a" else 1.0)
+        for n, tenant in enumerate(tenants)
+    ]
+    assert all_that_go(queue, 0.0, by_the_ledger(0.0)) == []
+    expected = {ticket.call: queue.expected_wait(ticket, 0.0) for ticket in tickets}
+    for second in range(1, len(tickets) + 1):
+        (went,) = all_that_go(queue, float(second), by_the_ledger(float(second)))
+        assert abs(expected[went] - second) <= len(set(tenants)) * weight - 1 + 1e-9
+
+
+def test_who_is_first_in_line_expects_to_be_next_however_many_tenants_came_after():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    queue.enqueue("first", tenant="z", gates=(gate,), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    tickets = [queue.enqueue(n, tenant=f"t{n}", gates=(gate,), cost=1, now=0.0) for n in range(11)]
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    assert [queue.expected_wait(ticket, 0.0) for ticket in tickets] == pytest.approx(list(range(1, 12)))
+
+
+def test_who_is_less_urgent_expects_all_who_are_more():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    for number in range(11):
+        queue.enqueue(number, tenant=f"t{number % 2}", gates=(gate,), cost=1, now=0.0, priority=1)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    last = queue.enqueue("last", tenant="b", gates=(gate,), cost=1, now=0.0)
+    assert queue.expected_wait(last, 0.0) == pytest.approx(11.0)
+    heavy = queue.enqueue("heavy", tenant="c", gates=(gate,), cost=1, now=0.0, weight=100.0, priority=1)
+    assert queue.expected_wait(heavy, 0.0) == pytest.approx(2.0)
+    assert [all_that_go(queue, second, by_the_ledger(second)) for second in (1.0, 2.0)] == [[1], ["heavy"]]
 
 
 def test_a_newcomer_does_not_expect_to_wait_for_a_whole_flood():

@@ -217,6 +217,14 @@ class RateLimiter:
         """How many calls wait."""
         return len({waiter.future for waiter in self.waiters})
 
+    def waiting_by_deployment(self) -> dict[str, set[object]]:
+        """Give the calls that wait for each deployment; one may wait for several."""
+        found: dict[str, set[object]] = {}
+        for waiter in self.waiters:
+            if (deployment := waiter.claim.deployment) is not None:
+                found.setdefault(deployment, set()).add(waiter.future)
+        return found
+
     @property
     def is_idle(self) -> bool:
         """Whether nobody waits and no timer runs."""

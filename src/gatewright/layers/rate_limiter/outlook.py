@@ -8,6 +8,9 @@ from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
 
 __all__ = ["expected_wait", "newcomers_wait", "outlook", "position", "wait_behind"]
 
+LOOKS = 32
+"""Lanes that are looked at before a gate: each call that comes looks once."""
+
 
 def position(ticket: Ticket) -> int:
     """Give a call's place among its tenant's calls of the same gates: 1 is the next; 0 if it does not wait."""
@@ -24,7 +27,7 @@ def expected_wait(ticket: Ticket, now: float) -> float:
         return 0.0
     lane = ticket.lane
     if lane.tickets[-1] is ticket:
-        return wait_behind(ticket, now)
+        return _wait(lane, lane.length, lane.cost, ticket.cost, now)
     calls, cost = 1, ticket.cost
     for other in lane.ahead_of(ticket):
         calls += 1
@@ -33,8 +36,16 @@ def expected_wait(ticket: Ticket, now: float) -> float:
 
 
 def wait_behind(ticket: Ticket, now: float) -> float:
-    """Estimate the seconds until a call would go that leaves now and comes back behind its tenant's others."""
-    return _wait(ticket.lane, ticket.lane.length, ticket.lane.cost, ticket.cost, now)
+    """Estimate the seconds until a call would go that leaves now and comes back behind its tenant's others.
+
+    When that will be, the others' turns are not known: each of its tenant's calls is taken to have to wait for one.
+    """
+    lane, longest = ticket.lane, 0.0
+    for line in lane.lines:
+        sharers = _sharers(lane, line)
+        calls, cost = min(lane.length * sharers, line.calls), min(lane.cost * sharers, line.cost)
+        longest = max(longest, line.gate.drain_time(calls, cost, now, ticket.cost))
+    return longest
 
 
 def newcomers_wait(lines: Mapping[Gate, Line], gates: Sequence[Gate], cost: float, now: float) -> float:
@@ -58,19 +69,49 @@ def outlook(lane: Lane, now: float) -> Iterator[tuple[Ticket, int, float]]:
 
 
 def _wait(lane: Lane, calls: int, cost: float, last: float, now: float) -> float:
-    """Estimate the seconds until the first `calls` calls of a lane have gone, each gate's other tenants beside them."""
+    """Estimate the seconds until the first `calls` calls of a lane have gone, each gate's other tenants beside them.
+
+    Before its first go those that are due sooner; between two of its calls each tenant has its share.
+    """
     longest = 0.0
     for line in lane.lines:
-        share = lane.shares.get(line)
-        if share is None:
-            sharers = line.lanes
-        else:
-            sharers = share.contest.weight / share.weight
-            if sharers < 1.0:
-                sharers = 1.0
-        ahead = calls * sharers if calls * sharers < line.calls else line.calls
-        ahead_cost = cost * sharers if cost * sharers < line.cost else line.cost
+        ahead, ahead_cost = _due_sooner(lane, line)
+        sharers = _sharers(lane, line)
+        ahead += 1 + (calls - 1) * sharers
+        ahead_cost += last + (cost - last) * sharers
+        if ahead > line.calls:
+            ahead = line.calls
+        if ahead_cost > line.cost:
+            ahead_cost = line.cost
         wait = line.gate.drain_time(ahead, ahead_cost, now, last)
         if wait > longest:
             longest = wait
     return longest
+
+
+def _sharers(lane: Lane, line: Line) -> float:
+    """Give how many calls go at a gate for each of a lane's."""
+    share = lane.shares.get(line)
+    return line.lanes if share is None else max(1.0, share.contest.weight / share.weight)
+
+
+def _due_sooner(lane: Lane, line: Line) -> tuple[float, float]:
+    """Give the calls, and their cost, that go before a lane's first one: of each lane that is due sooner the first.
+
+    Of more urgent lanes it is all. Where there are many it does not look at all of them: it is more, then.
+    """
+    mine, heap = lane.order_at(line), line.parked
+    calls = cost = 0.0
+    places, looks = [0], LOOKS
+    while places and looks:
+        place = places.pop()
+        if place >= len(heap) or heap[place][0] >= mine:
+            continue  # and so is all that is below it
+        looks -= 1
+        places += (2 * place + 1, 2 * place + 2)
+        other = heap[place][2]
+        if other is lane or other.entry is not heap[place] or other.order_at(line) >= mine:
+            continue
+        calls += other.length if other.rank < lane.rank else 1
+        cost += other.cost if other.rank < lane.rank else other.tickets[0].cost
+    return calls, cost

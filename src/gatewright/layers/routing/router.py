@@ -19,7 +19,7 @@ from gatewright.layers.routing.state import DeploymentState
 from gatewright.layers.routing.streams import continued, interrupted, lost, resumed
 from gatewright.layers.routing.table import RoutingTable
 from gatewright.pipeline.call import Call
-from gatewright.pipeline.cut_off import note_attempts, reason_of
+from gatewright.pipeline.cut_off import mark_as_unasked, note_attempts, reason_of
 from gatewright.pipeline.events import AttemptEnded, Events, Fallback, RetryScheduled, StreamEnded
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Outcome, Reply
@@ -97,7 +97,7 @@ class Router:
         while True:
             group, state = step.group, step.state
             if step.wait > 0:
-                await state.wait(step.wait, self._clock)
+                await self._wait(plan, step)
             began = self._now()
             group.begin(state)
             try:
@@ -120,6 +120,15 @@ class Router:
                 reply.attempts = plan.attempts
                 self._answered(call, step, reply, began)
                 return reply
+
+    async def _wait(self, plan: Plan, step: Step) -> None:
+        """Wait before a step; a call that is cancelled meanwhile has not come to the step's deployment."""
+        try:
+            await step.state.wait(step.wait, self._clock)
+        except BaseException as error:
+            mark_as_unasked(error)
+            note_attempts(error, plan.attempts - 1)
+            raise
 
     async def _with_room(self, plan: Plan, call: Call, step: Step) -> Step:
         """Wait for room at the deployment of a step or another that would do, and give the step there."""
