@@ -54,7 +54,7 @@ class Flow:
         self._table = table
         self.sharing = _sharing(config, clock)
         self.limiter = RateLimiter(clock, events, shared=self.sharing.ledger if self.sharing is not None else None)
-        self.rooms = DeploymentLimits(self.limiter, config.rate_limit)
+        self.rooms = DeploymentLimits(self.limiter)
         self._limited = False
         shared = self.sharing.breakers if self.sharing is not None else None
         self.breakers = CircuitBreakers(config.circuit_breaker, clock=clock, events=events, shared=shared)
@@ -112,6 +112,8 @@ class Flow:
     def limit(self, scope: Scope, name: Any, config: RateLimitConfig | None) -> bool:
         """Set, change or (None) remove a limit, also for those who wait; True for the first one that there is."""
         self.limiter.configure(scope, name, config)
+        if scope == "global":
+            self.rooms.queue_by(config)
         if scope == "key" and self._deduplication is not None:
             self._deduplication.by_key = bool(self.limiter.limited("key"))
         first, self._limited = not self._limited, True

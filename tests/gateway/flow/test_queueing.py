@@ -75,6 +75,24 @@ async def test_an_attempt_waits_for_its_deployment(gateway_of: Any, patient: Any
     assert patient.most == 1
 
 
+async def test_how_calls_wait_for_a_deployment_changes_with_how_all_wait(
+    gateway_of: Any, patient: Any, until_async: Any
+) -> None:
+    async with gateway_of(patient, params={"max_parallel_requests": 1}) as gateway:
+        calls = [asyncio.create_task(gateway.generate_async(f"{n}")) for n in range(2)]
+        await until_async(lambda: gateway.queue_status().length == 1)
+        gateway.configure_rate_limiting(RateLimitConfig(enable_queuing=False))
+        with pytest.raises(RateLimited, match="deployment:m#0"):
+            await calls[1]
+        with pytest.raises(RateLimited, match="calls do not wait"):
+            await gateway.generate_async("another")
+        gateway.configure_rate_limiting(RateLimitConfig(queue_timeout=0.05))
+        with pytest.raises(RateLimited, match="in vain"):
+            await gateway.generate_async("a third")
+        patient.release.set()
+        await calls[0]
+
+
 async def test_keys_wait(patient: Any, gateway_of: Any, until_async: Any) -> None:
     async with gateway_of(patient) as gateway:
         await gateway._home.arrive(settle=True)

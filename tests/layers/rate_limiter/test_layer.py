@@ -61,7 +61,8 @@ class Scene:
         if tenant is not None:
             self.limiter.configure("tenant", EVERY, tenant)
         self.provider = provider or ScriptedProvider(script, clock=self.clock, gate=gate)
-        self.limits = DeploymentLimits(self.limiter, queueing)
+        self.limits = DeploymentLimits(self.limiter)
+        self.limits.queue_by(queueing)
         made = Deployment(id="d", group="m", provider="p", model="m", **(deployment or {}))
         inner = self.limits.layer(made)
         attempt = stack([inner] if inner is not None else [], self.provider)

@@ -26,22 +26,30 @@ __all__ = ["DeploymentLimitLayer", "DeploymentLimits"]
 
 
 class DeploymentLimits:
-    """Makes the limit of each deployment that has one; of `queueing` holds how calls wait, and for how long."""
+    """Makes the limit of each deployment that has one; how calls wait, and for how long, is as for all calls."""
 
-    def __init__(self, limiter: RateLimiter, queueing: RateLimitConfig | None = None) -> None:
+    def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
-        self._queueing = queueing or RateLimitConfig()
+        self._queueing = RateLimitConfig()
+        self._limited: dict[str, Deployment] = {}
         self.held: dict[int, Permit] = {}
         """The permits of calls that have waited and are on their way to their deployment, by the call's `id()`."""
         self._waiting: dict[int, Waiter] = {}  # likewise
         self._config = lru_cache(256)(self._make_config)
 
+    def queue_by(self, config: RateLimitConfig | None) -> None:
+        """Have calls wait as `config` says, those too that wait now."""
+        self._queueing = config or RateLimitConfig()
+        self._config.cache_clear()
+        for deployment in self._limited.values():
+            self._configure(deployment)
+
     def layer(self, deployment: Deployment) -> DeploymentLimitLayer | None:
         """Give the layer for a deployment's attempts; None where it has no limit."""
-        rpm, tpm, at_once = deployment.rpm, deployment.tpm, deployment.max_parallel_requests
-        if rpm is None and tpm is None and at_once is None:
+        if deployment.rpm is None and deployment.tpm is None and deployment.max_parallel_requests is None:
             return None
-        self._limiter.configure("deployment", deployment.id, self._config(rpm, tpm, at_once))
+        self._limited[deployment.id] = deployment
+        self._configure(deployment)
         return DeploymentLimitLayer(self._limiter, deployment.id, self.held)
 
     def has_room(self, deployment_id: str, now: float, tokens: float = 1.0) -> bool:
@@ -90,7 +98,12 @@ class DeploymentLimits:
 
     def forget(self, deployment_id: str) -> None:
         """Let go of the limit of a deployment that is not asked any more."""
+        self._limited.pop(deployment_id, None)
         self._limiter.configure("deployment", deployment_id, None)
+
+    def _configure(self, deployment: Deployment) -> None:
+        config = self._config(deployment.rpm, deployment.tpm, deployment.max_parallel_requests)
+        self._limiter.configure("deployment", deployment.id, config)
 
     def _make_config(self, rpm: int | None, tpm: int | None, at_once: int | None) -> RateLimitConfig:
         queueing = self._queueing
