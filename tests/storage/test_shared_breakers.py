@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gatewright.clock import MONOTONIC
-from gatewright.errors import ConnectionFailed
+from gatewright.errors import ConnectionFailed, ProviderUnavailable
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.registry import CircuitBreakers
 from gatewright.layers.circuit_breaker.shared import SharedBreakers
@@ -67,12 +67,27 @@ async def until(condition, seconds=3.0):
             await asyncio.sleep(0.01)
 
 
-async def probe(one):
+async def asked(one):
+    """Give the pass of a call that asks now, or 0."""
+    try:
+        return one.allow() if one.state == "closed" else await one.guard.probe()
+    except ProviderUnavailable:
+        return 0
+
+
+async def probe(one, seconds=3.0):
     """Ask until a probe may go, as calls do."""
-    async with asyncio.timeout(3.0):
-        while not (permit := one.allow()):
+    async with asyncio.timeout(seconds):
+        while not (permit := await asked(one)):
             await asyncio.sleep(0.02)
     return permit
+
+
+async def open_and_due(everyone):
+    """Have a breaker open everywhere, and its open time end."""
+    opened(everyone[0])
+    await until(lambda: all(one.state == "open" for one in everyone), 1.0)
+    await until(lambda: all(one.guard.breaker.open_until < MONOTONIC.now() for one in everyone))
 
 
 def opened(one):
@@ -99,21 +114,129 @@ async def test_a_process_that_begins_later_knows_what_is_open(processes):
     await until(lambda: late.state == "open", 1.0)
 
 
-async def test_one_process_probes_at_a_time_and_its_verdict_holds_for_all(processes):
-    everyone = await processes(4)
-    opened(everyone[0])
-    await until(lambda: all(one.state == "open" for one in everyone), 1.0)
-    await asyncio.sleep(0.4)
+@pytest.mark.parametrize("most", [1, 2])
+async def test_all_processes_together_have_no_more_probes_under_way_than_one_may(processes, most):
+    everyone = await processes(4, CONFIG.model_copy(update={"half_open_probes": most}))
+    await open_and_due(everyone)
     passes = []
     for _ in range(30):
-        passes += [(one, permit) for one in everyone if (permit := one.allow())]
+        permits = await asyncio.gather(*map(asked, everyone))
+        passes += [(one, permit) for one, permit in zip(everyone, permits, strict=True) if permit]
         await asyncio.sleep(0.01)
-    assert len(passes) == 1
-    prober, permit = passes[0]
-    prober.succeed(permit)
-    prober.succeed(await probe(prober))
-    assert prober.state == "closed"
+    assert len(passes) == most
+
+
+async def test_the_probes_of_all_processes_close_it_and_none_of_them_waits(processes):
+    everyone = await processes(3, CONFIG.model_copy(update={"success_threshold": 3}))
+    await open_and_due(everyone)
+    for one in everyone:
+        permit = await asked(one)
+        assert permit  # at the first time of asking
+        one.succeed(permit)
+    assert everyone[-1].state == "closed"
+    assert await asked(everyone[0])  # who has not heard of it does so now
+    assert everyone[0].state == "closed"
     await until(lambda: all(one.state == "closed" for one in everyone), 1.0)
+
+
+async def test_successes_at_the_same_time_add_up(processes):
+    one, other = await processes(2, CONFIG.model_copy(update={"half_open_probes": 2}))
+    await open_and_due([one, other])
+    permits = [await probe(one), await probe(other)]
+    one.succeed(permits[0])
+    other.succeed(permits[1])
+    await until(lambda: one.state == other.state == "closed", 1.0)
+
+
+async def test_a_process_with_few_calls_probes_with_each_of_them(processes):
+    (one,) = await processes(1)
+    await open_and_due([one])
+    for _ in range(2):
+        await asyncio.sleep(0.3)
+        permit = await asked(one)
+        assert permit
+        one.succeed(permit)
+    assert one.state == "closed"
+
+
+async def test_what_came_of_a_probe_from_before_it_opened_again_does_not_count(processes):
+    one, other = await processes(2, CONFIG.model_copy(update={"half_open_probes": 2}))
+    await open_and_due([one, other])
+    late = await probe(one)
+    other.fail(await probe(other))
+    one.succeed(late)
+    await until(lambda: one.state == other.state == "open", 1.0)
+    one.succeed(await probe(one))
+    assert one.state == "half_open"
+
+
+async def test_what_redis_forgot_closes_nothing_and_counts_anew(processes, redis_server):
+    one, other = await processes(2)
+    await open_and_due([one, other])
+    one.succeed(await probe(one))
+    redis_server.ask("FLUSHALL")
+    permit = await probe(other)
+    assert other.state == "half_open"
+    other.succeed(permit)
+    assert other.state == "half_open"
+    one.succeed(await probe(one))
+    assert one.state == "closed"
+    await until(lambda: other.state == "closed", 1.0)
+
+
+async def test_a_probe_without_a_verdict_makes_place_for_one_of_another_process(processes):
+    one, other = await processes(2)
+    await open_and_due([one, other])
+    one.guard.given_up(await asked(one))
+    assert await asked(other)
+
+
+async def test_a_call_that_is_cancelled_while_it_asks_makes_place_for_another(processes):
+    one, other = await processes(2)
+    await open_and_due([one, other])
+    asking = asyncio.ensure_future(one.guard.probe())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait((asking,))
+    assert asking.cancelled()
+    assert await asked(other)
+
+
+async def test_a_process_that_dies_with_a_probe_under_way_keeps_nobody_from_probing(processes, monkeypatch):
+    monkeypatch.setattr("gatewright.layers.circuit_breaker.probes.BELIEVED_SECONDS", 1.0)
+    dead, other = await processes(2)
+    await open_and_due([dead, other])
+    assert await asked(dead)
+    dead.shared.close()
+    assert not await asked(other)
+    assert await probe(other)
+
+
+async def test_a_probe_that_takes_its_time_keeps_its_place(processes, monkeypatch):
+    monkeypatch.setattr("gatewright.layers.circuit_breaker.probes.BELIEVED_SECONDS", 1.2)
+    one, other = await processes(2)
+    await open_and_due([one, other])
+    assert await asked(one)
+    with pytest.raises(TimeoutError):
+        await probe(other, 2.5)
+
+
+async def test_a_silent_probe_is_given_up_by_all(processes):
+    one, other = await processes(2, CONFIG.model_copy(update={"probe_timeout": 1.0}))
+    await open_and_due([one, other])
+    assert await asked(one)
+    assert not await asked(other)
+    assert await probe(other)
+
+
+async def test_a_redis_that_stands_still_keeps_no_probe_waiting(processes, redis_server):
+    one, other = await processes(2)
+    await open_and_due([one, other])
+    redis_server.pause()
+    async with asyncio.timeout(1.0):
+        assert await asked(one)
+        assert await asked(other)
+    redis_server.go_on()
 
 
 async def test_a_failed_probe_keeps_it_open_for_all_and_longer(processes):
@@ -123,18 +246,6 @@ async def test_a_failed_probe_keeps_it_open_for_all_and_longer(processes):
     one.fail(await probe(one))
     await until(lambda: other.guard.breaker.openings == 2, 1.0)
     assert other.guard.breaker.open_until == pytest.approx(one.guard.breaker.open_until, abs=0.1)
-
-
-async def test_a_process_without_calls_leaves_its_turn_to_another(processes, monkeypatch):
-    monkeypatch.setattr("gatewright.layers.circuit_breaker.turns.TURN_SECONDS", 0.6)
-    idle, other = await processes(2)
-    opened(idle)
-    await until(lambda: other.state == "open", 1.0)
-    idle.succeed(await probe(idle))
-    for _ in range(2):
-        other.succeed(await probe(other))
-    assert other.state == "closed"
-    await until(lambda: idle.state == "closed", 1.5)
 
 
 async def test_hands_are_heard_of_too(processes):
@@ -149,8 +260,11 @@ async def test_hands_are_heard_of_too(processes):
 async def test_a_hand_on_an_open_breaker_is_heard_of(processes):
     one, other = await processes(2)
     opened(one)
+    await until(lambda: other.state == "open", 1.0)
+    waiting = asyncio.ensure_future(other.guard.wait(60.0))
     one.registry.open("a")
     await until(lambda: other.registry.status()[0].by_hand, 1.5)
+    await until(waiting.done)  # and looks again
 
 
 async def test_redis_gone_each_is_by_itself_and_tells_afterwards(processes, redis_server):

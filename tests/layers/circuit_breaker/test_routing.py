@@ -102,6 +102,18 @@ async def test_one_opened_by_hand_is_not_waited_for():
     assert isinstance((await waiting)[0], ProviderUnavailable)
 
 
+async def test_calls_that_wait_for_a_probe_end_at_once_when_it_is_opened_by_hand():
+    routed = Routed(ONE)
+    await opened(routed)
+    waiting = [routed.ask() for _ in range(3)]
+    await routed.clock.advance(1)
+    assert not any(one.done() for one in waiting)
+    routed.breakers.open("one")
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [(type(one), one.retry_after) for one in ended] == [(ProviderUnavailable, None)] * 3
+    assert routed.clock.sleepers == 0
+
+
 async def test_of_100_calls_at_once_as_many_as_there_are_probes_try_and_the_others_go_elsewhere():
     routed = Routed(ONE, TWO)
     upstream = await opened(routed)

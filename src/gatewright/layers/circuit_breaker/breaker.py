@@ -49,8 +49,8 @@ class Breaker:
     state report is too late to matter, so a straggler neither opens a breaker again nor passes for a probe. While the
     `state` is closed, the pass is the `generation`, for everyone.
 
-    `ask_for_probes`, if it is set, is asked before probes begin, and gives the time before which they may not: where
-    processes share their breakers, one of them probes.
+    `on_probe_end`, if it is set, hears of each probe that ended and changed nothing, and whether it went well: where
+    processes share their breakers, they add up.
     """
 
     __slots__ = (
@@ -67,8 +67,8 @@ class Breaker:
         "_random",
         "_recovered",
         "_window",
-        "ask_for_probes",
         "generation",
+        "on_probe_end",
         "state",
     )
 
@@ -93,7 +93,7 @@ class Breaker:
         self._recovered = 0
         self._last_probe_at = -math.inf
         self._probes_from = -math.inf
-        self.ask_for_probes: Callable[[float], float] | None = None
+        self.on_probe_end: Callable[[bool], None] | None = None
 
     @property
     def open_until(self) -> float:
@@ -105,13 +105,28 @@ class Breaker:
         """How often it opened lately."""
         return self._openings
 
+    @property
+    def probes(self) -> int:
+        """How many probes are under way."""
+        return self._probes
+
+    @property
+    def most_probes(self) -> int:
+        """How many there may be at once."""
+        return self._config.half_open_probes
+
+    @property
+    def silent_at(self) -> float:
+        """The time at which the probes under way are given up if nothing was heard of them."""
+        return self._last_probe_at + self._config.probe_timeout
+
     def allow(self, now: float) -> int:
         """Give a pass for one call, or 0."""
         if self.state == "closed":
             return self.generation
+        if now < self._open_until or now < self._probes_from:
+            return REFUSED
         if self.state == "open":
-            if now < self._open_until or not self._may_probe(now):
-                return REFUSED
             self._change("half_open", now, "probes_due")
         if self._probes >= self._config.half_open_probes and not self._give_up_probes(now):
             return REFUSED
@@ -135,6 +150,8 @@ class Breaker:
         self._recovered += 1
         if self._recovered >= self._config.success_threshold:
             self._close(now, "recovered")
+        elif self.on_probe_end is not None:
+            self.on_probe_end(True)
 
     def record_failure(self, permit: int, error: BaseException, now: float) -> None:
         """Say that the call with this pass failed; what is not the deployment's fault is no verdict on it."""
@@ -153,6 +170,14 @@ class Breaker:
         """Say that the call with this pass ended without an outcome; another probe may go in its place."""
         if permit == self.generation and self.state == "half_open":
             self._probes -= 1
+            if self.on_probe_end is not None:
+                self.on_probe_end(False)
+
+    def probe_refused(self, permit: int, until: float) -> None:
+        """Take the pass of a probe back before it went, and let no other go until then."""
+        if permit == self.generation and self.state == "half_open":
+            self._probes -= 1
+            self._probes_from = until
 
     def next_probe_at(self, now: float) -> float | None:
         """Give the time from which a call is let through for certain; None while it is closed."""
@@ -161,8 +186,8 @@ class Breaker:
         if self.state == "open":
             return max(now, self._open_until, self._probes_from)
         if self._probes < self._config.half_open_probes:
-            return now
-        return max(now, self._last_probe_at + self._config.probe_timeout)
+            return max(now, self._probes_from)
+        return max(now, self.silent_at)
 
     def open_by_hand(self, now: float) -> None:
         """Let nothing through until it is closed or reset by hand."""
@@ -190,13 +215,12 @@ class Breaker:
         """Follow another process, in which it closed."""
         self._close(now, "elsewhere")
 
-    def probe_from(self, time: float) -> None:
-        """Let no probe go before `time`, or none but for what is known otherwise where that is over."""
-        self._probes_from = time
-
-    def is_probing(self, now: float, idle_for: float) -> bool:
-        """Whether it is half open, and a probe is under way or went within so many seconds."""
-        return self.state == "half_open" and (self._probes > 0 or now - self._last_probe_at < idle_for)
+    def succeeded_elsewhere(self, probes: int, now: float) -> None:
+        """Hear how many probes went well in all processes since it opened, those of this one too."""
+        if self.state == "half_open":
+            self._recovered = probes
+            if probes >= self._config.success_threshold:
+                self._close(now, "recovered")
 
     def change(self, config: CircuitBreakerConfig) -> None:
         """Apply another configuration; the state stays, the sliding window starts anew if its length changed."""
@@ -249,11 +273,6 @@ class Breaker:
         self._open_until = max(self._open_until, now + min(seconds, config.longest_open_time))
         self._change("open", now, reason)
 
-    def _may_probe(self, now: float) -> bool:
-        if self.ask_for_probes is not None and now >= self._probes_from:
-            self._probes_from = self.ask_for_probes(now)
-        return now >= self._probes_from
-
     def _close(self, now: float, reason: Reason) -> None:
         self._open_until = self._probes_from = -math.inf
         self._closed_at = now
@@ -263,7 +282,7 @@ class Breaker:
 
     def _give_up_probes(self, now: float) -> bool:
         """Whether the probes under way have been silent for so long that others may go."""
-        if now < self._last_probe_at + self._config.probe_timeout:
+        if now < self.silent_at:
             return False
         self.generation += 1
         self._probes = 0

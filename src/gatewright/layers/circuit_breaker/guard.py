@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gatewright.clock import Clock
 from gatewright.errors import ProviderUnavailable
-from gatewright.layers.circuit_breaker.breaker import Breaker, Transition
+from gatewright.layers.circuit_breaker.breaker import REFUSED, Breaker, Transition
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.faults import is_silence
 from gatewright.pipeline.events import BreakerChanged, Events
@@ -34,6 +34,14 @@ class Room(Protocol):
         ...
 
 
+class OtherProcesses(Protocol):
+    """Whoever knows the probes of other processes."""
+
+    async def ask(self, guard: DeploymentBreaker) -> float:
+        """Ask whether the probe that was let through here last may go; gives the seconds for which none may, or 0."""
+        ...
+
+
 class DeploymentBreaker:
     """Routing's gate and the layer's judge of one deployment; on the home loop only."""
 
@@ -45,6 +53,7 @@ class DeploymentBreaker:
         "deployment_id",
         "limits",
         "on_change",
+        "others",
         "provider",
         "waiting",
     )
@@ -68,6 +77,8 @@ class DeploymentBreaker:
         """Who waits for something to change."""
         self.limits: Room | None = None
         """Whoever knows whether the deployment has room."""
+        self.others: OtherProcesses | None = None
+        """Whoever is asked before a probe goes, where processes share the breaker."""
         self.on_change: Callable[[DeploymentBreaker, Transition], None] | None = None
 
     def free_at(self, now: float) -> float:
@@ -122,13 +133,35 @@ class DeploymentBreaker:
         else:
             self.given_up(permit)
 
-    def probe(self) -> int:
+    async def probe(self) -> int:
         """Give a pass for a call while it is not closed, or raise `ProviderUnavailable`."""
-        now = self._clock.now()
-        permit = self.breaker.allow(now)
+        permit = self.breaker.allow(self._clock.now())
+        if permit and self.others is not None:
+            permit = await self._agreed(permit, self.others)
         if not permit:
-            raise self._refusal(now)
+            raise self._refusal(self._clock.now())
         return permit
+
+    async def _agreed(self, permit: int, others: OtherProcesses) -> int:
+        """Give the pass that a probe has once the other processes were asked; it keeps its place here meanwhile."""
+        breaker = self.breaker
+        try:
+            wait = await others.ask(self)
+        except BaseException:
+            self.given_up(permit)
+            raise
+        if wait and permit == breaker.generation:
+            breaker.probe_refused(permit, self._clock.now() + wait)
+            self.wake()
+            return REFUSED
+        if breaker.state == "closed":
+            return breaker.generation
+        return permit if permit == breaker.generation else REFUSED
+
+    def open_by_hand(self) -> None:
+        """Let nothing through until it is closed or reset, and have those who wait for the next probe know."""
+        self.breaker.open_by_hand(self._clock.now())
+        self.wake()
 
     def _refusal(self, now: float) -> ProviderUnavailable:
         wait = self.free_at(now) - now

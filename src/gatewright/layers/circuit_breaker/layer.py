@@ -32,7 +32,7 @@ class CircuitBreakerLayer:
         """Proceed, or raise `ProviderUnavailable` (`asked` is False) that says when the next probe may go."""
         guard = self._guard
         breaker = guard.breaker
-        permit = breaker.generation if breaker.state == "closed" else guard.probe()
+        permit = breaker.generation if breaker.state == "closed" else await guard.probe()
         try:
             reply = await proceed(call)
         except Exception as error:

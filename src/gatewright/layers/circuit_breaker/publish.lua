@@ -1,8 +1,8 @@
 -- Tells the other processes that a breaker opened or closed.
 --
--- KEYS: the breakers, the version of all that is in there, whose turn it is to probe this one.
+-- KEYS: the breakers, the version of all that is in there, the probes of this one, which count no more.
 -- ARGV: the breaker; "open", "close" or "force" (close whatever others say); the seconds for which it is open; how often
---   it opened lately; the version of the entry that this process knows; the process.
+--   it opened lately; the version of the entry that this process knows.
 -- An entry is four doubles: its version, open until (0: closed), openings, when it was written.
 -- Gives doubles: the time, the version of all, and the entry as it is now. An opening never shortens a longer one; a
 -- closing does not undo an opening of which the process had not heard.
@@ -12,14 +12,16 @@ local before = redis.call('HGET', KEYS[1], ARGV[1])
 local version, open_until, openings = 0, 0, 0
 if before then version, open_until, openings = struct.unpack('<ddd', before) end
 local unheard_of = version > tonumber(ARGV[5]) and open_until > 0
+local counts = ARGV[2] ~= 'close' or not unheard_of
 
 if ARGV[2] == 'open' then
   -- One that had closed counts anew where this process does.
   openings = math.max(open_until > 0 and openings or 0, tonumber(ARGV[4]))
   open_until = math.max(open_until, now + tonumber(ARGV[3]))
-elseif ARGV[2] == 'force' or not unheard_of then
+elseif counts then
   open_until, openings = 0, tonumber(ARGV[4])
 end
+if counts then redis.call('DEL', KEYS[3]) end
 
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
@@ -34,5 +36,4 @@ redis.call('HSET', KEYS[1], ARGV[1], struct.pack('<dddd', version, open_until, o
 local keep = open_until == math.huge and 2592000 or math.max(0, open_until - now) + 3600
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(keep * 1000, redis.call('PTTL', KEYS[1]))))
 redis.call('PEXPIRE', KEYS[2], '2678400000')
-if redis.call('GET', KEYS[3]) == ARGV[6] then redis.call('DEL', KEYS[3]) end
 return struct.pack('<ddddd', now, version, version, open_until, openings)

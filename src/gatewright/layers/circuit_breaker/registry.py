@@ -78,7 +78,7 @@ class CircuitBreakers:
             if self._shared is not None:
                 self._shared.add(guard)
             if self._opened.get(deployment.provider, self._all_opened):
-                guard.breaker.open_by_hand(self._clock.now())
+                guard.open_by_hand()
         return guard
 
     def configure(self, config: CircuitBreakerConfig | None, provider: str | None = None) -> None:
@@ -107,7 +107,7 @@ class CircuitBreakers:
         """Let nothing through to a deployment, a provider's, or all known ones, until it is closed or reset."""
         for guard in self._moved(deployment_id, provider, opened=True):
             was_open = guard.breaker.state == "open"
-            guard.breaker.open_by_hand(self._clock.now())
+            guard.open_by_hand()
             if was_open and self._shared is not None:
                 self._shared.tell(guard)  # that is no change, but for how long it is open
 

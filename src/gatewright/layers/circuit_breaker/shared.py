@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from struct import Struct
 from typing import Any, cast
@@ -16,7 +15,7 @@ import msgspec
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.layers.circuit_breaker.breaker import Transition
 from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
-from gatewright.layers.circuit_breaker.turns import ProbeTurns
+from gatewright.layers.circuit_breaker.probes import SharedProbes
 from gatewright.storage.redis import RedisStore, Script
 
 __all__ = ["SharedBreakers"]
@@ -33,7 +32,7 @@ def _script(name: str) -> Script:
     return Script(files(__package__ or "").joinpath(f"{name}.lua").read_text("utf-8"))
 
 
-PUBLISH, CHANGES, TURN = _script("publish"), _script("changes"), _script("turn")
+PUBLISH, CHANGES, PROBES = _script("publish"), _script("changes"), _script("probes")
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -47,28 +46,29 @@ class _Known(msgspec.Struct, frozen=True):
 class SharedBreakers:
     """Tells other processes at once when a breaker opens or closes, and hears from them twice a second.
 
-    Each process decides by its own breakers, which follow. Of those whose probes are due, one process probes at a
-    time. Where Redis fails each process is by itself, and tells what happened when Redis is back.
+    Each process decides by its own breakers, which follow, but asks before a probe goes. Where Redis fails each process
+    is by itself, and tells what happened when Redis is back.
     """
 
     def __init__(self, store: RedisStore, clock: Clock = MONOTONIC) -> None:
-        store.use(PUBLISH, CHANGES, TURN, on_return=self._look)
+        store.use(PUBLISH, CHANGES, PROBES, on_return=self._look)
         self._store = store
-        self._clock = clock
         self._now = clock.now
         self._keys = [store.key("breakers"), store.key("breakers:version")]
         self._guards: WeakValueDictionary[str, DeploymentBreaker] = WeakValueDictionary()
         self._known: dict[str, _Known] = {}
         self._version = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._process = os.urandom(16)
-        self._turns = ProbeTurns(store, TURN, self._process, clock)
+        self._probes = SharedProbes(
+            store, PROBES, self._keys[0], clock=clock, known_version=self._known_version, learn=self._learn
+        )
 
     def add(self, guard: DeploymentBreaker) -> None:
         """Share a breaker, for as long as it is in use."""
         self._guards[guard.deployment_id] = guard
         guard.on_change = self._changed
-        guard.breaker.ask_for_probes = self._asked_for_probes(guard.deployment_id)
+        guard.others = self._probes
+        guard.breaker.on_probe_end = partial(self._probes.ended, guard)
         known = self._known.get(guard.deployment_id)
         if known is not None:
             self._follow(guard, known)
@@ -92,13 +92,11 @@ class SharedBreakers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._turns.clear()
 
     def abandon(self) -> None:
         """Do the same where the loop is gone, or is the parent process's."""
         self.close()
-        self._process = os.urandom(16)
-        self._turns = ProbeTurns(self._store, TURN, self._process, self._clock)
+        self._probes.begin_anew()
 
     def _ring(self) -> None:
         self._timer = None
@@ -113,7 +111,7 @@ class SharedBreakers:
         self._store.run(CHANGES, self._keys, [b"%.0f" % self._version], self._heard)
         now = self._now()
         for guard in list(self._guards.values()):
-            self._turns.keep(guard, now)
+            self._probes.keep(guard)
             known = self._known.get(guard.deployment_id)
             told_until = -math.inf if known is None or known.open_until is None else known.open_until
             if guard.breaker.state == "open" and guard.breaker.open_until > max(told_until, now) + NEWS:
@@ -155,6 +153,7 @@ class SharedBreakers:
                 breaker.close_elsewhere(now)
         elif breaker.state == "closed" or known.open_until > now:
             breaker.open_elsewhere(known.open_until, known.openings, now)
+            guard.wake()  # for who waits for a probe that is due later now, or never
 
     def _changed(self, guard: DeploymentBreaker, transition: Transition) -> None:
         self.start()
@@ -167,17 +166,14 @@ class SharedBreakers:
         if self._store.is_degraded:
             return
         deployment_id, breaker = guard.deployment_id, guard.breaker
-        known = self._known.get(deployment_id)
         args = [
             deployment_id.encode(),
             what,
             b"%f" % max(0.0, breaker.open_until - self._now()),
             b"%d" % breaker.openings,
-            b"%.0f" % (known.version if known is not None else 0.0),
-            self._process,
+            b"%.0f" % self._known_version(deployment_id),
         ]
-        keys = [*self._keys, self._turns.key(deployment_id)]
-        self._turns.forget(deployment_id)
+        keys = [*self._keys, self._probes.key(deployment_id)]
         self._store.run(PUBLISH, keys, args, lambda reply: self._published(deployment_id, reply))
 
     def _published(self, deployment_id: str, reply: Any) -> None:
@@ -185,10 +181,6 @@ class SharedBreakers:
             there, _ = _TIMES.unpack_from(reply)
             self._learn(deployment_id, _ENTRY.unpack_from(reply, _TIMES.size), there)
 
-    def _asked_for_probes(self, deployment_id: str) -> Callable[[float], float]:
-        def ask(now: float) -> float:
-            self.start()
-            guard = self._guards.get(deployment_id)
-            return now if guard is None else self._turns.ask(guard, now)
-
-        return ask
+    def _known_version(self, deployment_id: str) -> float:
+        known = self._known.get(deployment_id)
+        return known.version if known is not None else 0.0
