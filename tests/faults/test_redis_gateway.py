@@ -5,8 +5,10 @@ import time
 
 import pytest
 
-from gatewright import create_gateway
-from gatewright.errors import RateLimited
+from gatewright import GatewayConfig, LiteLLMGateway, create_gateway
+from gatewright.errors import ProviderUnavailable, RateLimited
+from gatewright.pipeline.reply import Reply
+from gatewright.types.results import Answer, Choice
 
 LIMIT = {"requests_per_minute": 6000, "burst_size": 100, "queue_timeout": 2.0}
 
@@ -105,3 +107,67 @@ async def test_two_gateways_hold_one_limit_again_after_the_fault(redis_server):
         for gateway in (one, two):
             await redis_is(gateway, "healthy")
         assert 15 <= await admitted(3.0) <= 30 + 5
+
+
+class Upstream:
+    """Answers at once, unless it is down."""
+
+    def __init__(self):
+        self.down = False
+
+    async def __call__(self, call, /):
+        if self.down:
+            raise ProviderUnavailable("down")
+        return Reply.whole(Answer(choices=[Choice(text="well")], model="m", provider="own"))
+
+    async def aclose(self):
+        pass
+
+
+def gateway_with_fallback(server, upstream):
+    config = GatewayConfig(
+        model_list=[
+            {"model_name": "main", "litellm_params": {"model": "own/m"}},
+            {"model_name": "spare", "litellm_params": {"model": "simulator/m"}},
+        ],
+        default_model="main",
+        fallbacks={"main": ["spare"]},
+        max_retries=0,
+        circuit_breaker={"failure_threshold": 2, "success_threshold": 4, "timeout": 0.5, "jitter": 0},
+        deduplication={"enabled": False},
+        redis_url=server.url,
+    )
+    return LiteLLMGateway(config, providers={"own": lambda _: upstream})
+
+
+async def test_few_calls_in_several_processes_bring_a_deployment_back(redis_server):
+    upstream = Upstream()
+    gateways = [gateway_with_fallback(redis_server, upstream) for _ in range(2)]
+
+    def states():
+        return [
+            one.state for gateway in gateways for one in gateway.circuit_breakers() if one.deployment_id == "main#0"
+        ]
+
+    async def asks_main(gateway):
+        return (await gateway.generate_async("Hello")).text == "well"
+
+    async with gateways[0], gateways[1]:
+        for gateway in gateways:
+            assert await asks_main(gateway)
+            await redis_is(gateway, "healthy")
+        upstream.down = True
+        for _ in range(2):
+            assert not await asks_main(gateways[0])
+        async with asyncio.timeout(2.0):
+            while states() != ["open", "open"]:
+                await asyncio.sleep(0.05)
+        upstream.down = False
+        await asyncio.sleep(0.6)
+        # Not one of them goes elsewhere, and those of both count.
+        for _ in range(2):
+            assert [await asks_main(gateway) for gateway in gateways] == [True, True]
+            await asyncio.sleep(0.1)
+        async with asyncio.timeout(2.0):
+            while states() != ["closed", "closed"]:
+                await asyncio.sleep(0.05)
