@@ -6,7 +6,8 @@
 --   milliseconds for which this is believed.
 -- Gives doubles: the time, the entry as `publish.lua` describes it (zeros: there is none), the seconds after which to ask
 -- again (0: it may go), how many went well.
-local again_after = 0.2
+-- By then a process has heard what came of the probes of another.
+local again_after = 0.5
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
