@@ -131,7 +131,7 @@ class Flow:
         from gatewright.layers.deduplication.shared import SharedFlightsLayer
 
         board = self.sharing.flights(config.deduplication.window)
-        return SharedFlightsLayer(board, self._deduplication.key_of, self._events)
+        return SharedFlightsLayer(board, self._deduplication.key_of, self._events, self._clock)
 
     def call_layers(self) -> list[Layer]:
         """Give the layers of the call stack, outermost first, between the deadline and the splitting of embeddings."""

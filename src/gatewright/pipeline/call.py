@@ -98,6 +98,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Give this call with some fields changed."""
         return msgspec.structs.replace(self, **changes)
 
+    def time_left(self, now: float) -> float | None:
+        """Give the seconds to its deadline; None where it has none."""
+        return None if self.deadline is None else self.deadline - now
+
     @property
     def generation(self) -> GenerateRequest:
         """The request, where it asks for text."""

@@ -61,6 +61,8 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
     cached: bool = False
     cache_status: CacheStatus | None = None
     cache_age: float | None = None
+    age: float = 0.0
+    """Seconds since another process had it, whose call it shares."""
     # Takes what was kept of it out of the cache: whoever has read it cannot use it.
     discard: Callable[[], None] | None = None
     limits: ProviderLimits | None = None
@@ -96,6 +98,7 @@ class Reply(msgspec.Struct, Generic[C, V], eq=False, weakref=True):
         """Say of itself what `source` does, in whose place it comes."""
         self.attempts, self.limits, self.warnings = source.attempts, source.limits, source.warnings
         self.cached, self.cache_status, self.cache_age = source.cached, source.cache_status, source.cache_age
+        self.age = source.age
         return self
 
     @property

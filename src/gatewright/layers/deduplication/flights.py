@@ -68,14 +68,19 @@ class Flights:
         if self.by_key.get(flight.key) is flight:
             del self.by_key[flight.key]
 
-    def land(self, flight: Flight, answer: Any, chunks: Sequence[Any] | None = None, *, keep: bool = True) -> Landed:
-        """Take the answer with which a flight lands, and keep it for the window, unless it is not all there."""
+    def land(
+        self, flight: Flight, answer: Any, chunks: Sequence[Any] | None = None, *, keep: bool = True, age: float = 0.0
+    ) -> Landed:
+        """Take the answer with which a flight lands, and keep it for the window, unless it is not all there.
+
+        `age` is the seconds of the window that have gone, of an answer that landed in another process.
+        """
         now = self._now()
         key = flight.key
         parts = tuple(map(tuple, answer.vectors)) if type(answer) is Embeddings else tuple(answer.choices)
         weight = weight_of(answer, chunks)
-        landed = Landed(now + self.window, key, flight.call.id, answer, parts, chunks, weight)
-        if keep and self.window > 0.0 and self.by_key.get(key) is flight:
+        landed = Landed(now + self.window - age, key, flight.call.id, answer, parts, chunks, weight)
+        if keep and self.window > age and self.by_key.get(key) is flight:
             self.by_key[key] = landed
             kept = self._landed
             kept.append(landed)

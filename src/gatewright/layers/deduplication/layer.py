@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from gatewright.clock import Clock
-from gatewright.errors import CallCancelled, DeadlineExceeded, GatewayError, RateLimited, StreamInterrupted
+from gatewright.errors import GatewayError
+from gatewright.layers.deduplication.again import waited_for_another, was_cut_short
 from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.deduplication.flight import Flight, Member
 from gatewright.layers.deduplication.flights import Flights
@@ -22,8 +23,6 @@ from gatewright.types.requests import GenerateRequest
 
 __all__ = ["DeduplicationLayer"]
 
-MORE_TIME = 0.1
-"""Seconds that a caller must have beyond the one whose call it shared, to try again what failed for want of time."""
 SHORT = 448
 """Bytes up to which a request is its own key: that is cheaper than to hash it, and as small as Python keeps apart."""
 EVERYTHING_SAID = frozenset(USUAL)
@@ -81,9 +80,9 @@ class DeduplicationLayer:
         try:
             reply = await found.reply(member)
         except GatewayError as error:
-            if _waited_for_another(error) and not refused:
+            if waited_for_another(error) and not refused:
                 return await self._anew(call, proceed)
-            if not _was_cut_short(error, found.call, call):
+            if not was_cut_short(error, found.call.deadline, call):
                 raise error.copy_for(call.id) from error
         else:
             if not reply.is_whole:
@@ -135,17 +134,3 @@ def _wants_it_fresh(options: CallOptions) -> bool:
 
 def _own(error: BaseException, call: Call) -> BaseException:
     return error.copy_for(call.id) if isinstance(error, GatewayError) else error
-
-
-def _waited_for_another(error: GatewayError) -> bool:
-    return isinstance(error, RateLimited) and not error.asked and not error.attempts
-
-
-def _was_cut_short(error: GatewayError, leading: Call, mine: Call) -> bool:
-    """Whether a shared call failed for want of time, or for its leader's leaving, that this caller still has."""
-    if isinstance(error, CallCancelled):
-        return True
-    if leading.deadline is None or isinstance(error, StreamInterrupted):
-        return False
-    more_time = mine.deadline is None or mine.deadline > leading.deadline + MORE_TIME
-    return more_time and (isinstance(error, DeadlineExceeded) or error.retryable)

@@ -77,11 +77,11 @@ class StreamFlight(Flight, kw_only=True):
         del self._chunks[: slowest - self._dropped]
         self._dropped = slowest
 
-    def land(self, answer: Any) -> None:
+    def land(self, answer: Any, age: float = 0.0) -> None:
         """Take the whole answer, and have it kept with its chunks where they are all here."""
         if self.state == "flying":
             self.state = "landed"
-            self.landed = self.flights.land(self, answer, self._chunks, keep=not self._dropped)
+            self.landed = self.flights.land(self, answer, self._chunks, keep=not self._dropped, age=age)
             self.wake()
 
     async def fly(self, proceed: Handler) -> None:
@@ -99,7 +99,7 @@ class StreamFlight(Flight, kw_only=True):
         except BaseException as error:
             self.ended(error)
             raise
-        self.land(reply.outcome.value)
+        self.land(reply.outcome.value, reply.age)
 
     async def fly_on(self) -> None:
         """Fly to the next pause without the reader who was at it."""

@@ -29,7 +29,7 @@ class WholeFlight(Flight, kw_only=True):
         if not value.is_whole:
             return made_whole(value)
         self.state = "landed"
-        landed = self.flights.land(self, value.given)
+        landed = self.flights.land(self, value.given, age=value.age)
         if self.followers is not None:  # else nobody asks it any more
             self.landed, self.attempts, self.cached = landed, value.attempts, value.cached
             self.wake()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from importlib.resources import files
 from typing import Any, cast
 
-from gatewright.layers.deduplication.shared.parts import Part, decoded
+from gatewright.layers.deduplication.shared.parts import Gone, Part, decoded, encoded
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis import RedisStore, Script
 
@@ -22,6 +23,11 @@ READ_ON = 3.0
 """Seconds for which those who follow can read the end, however short the window."""
 
 
+AGE = 16
+"""Characters of the seconds since a flight landed, before the call that led it."""
+GONE = encoded(Gone()) or b""
+
+
 def _script(name: str) -> Script:
     return Script(files(__package__ or "").joinpath(f"{name}.lua").read_text("utf-8"))
 
@@ -33,20 +39,26 @@ class SharedBoard:
     """Asks Redis in scripts of one step each; where Redis is slow or gone it says so within its patience."""
 
     def __init__(self, store: RedisStore, window: float) -> None:
-        store.use(JOIN, PUBLISH, READ)
+        store.use(JOIN, PUBLISH, READ, on_return=self._end_what_was_left)
         self._store = store
         self._window = window
+        self._left: dict[tuple[str, str], float] = {}  # flights and their calls, by when that happened
 
-    async def join(self, name: str, call_id: str) -> str | None:
-        """Give the call that leads, which is `call_id` where nobody did; None where Redis does not answer."""
+    async def join(self, name: str, call_id: str) -> tuple[str, float] | None:
+        """Give the call that leads, and the seconds since it landed; None where Redis does not answer.
+
+        It is `call_id` where nobody led.
+        """
         if self._store.is_degraded:
             return None
         keys = self._keys(name)
         args = [call_id.encode(), _milliseconds(LEASE), b"%f" % self._window, _milliseconds(FOLLOWING)]
         reply = await self._asked(JOIN, keys, args)
+        if reply is None:
+            self._left_open(name, call_id)
         try:
-            return reply.decode() if isinstance(reply, bytes) else None
-        except UnicodeDecodeError:
+            return (reply[AGE:].decode(), float(reply[:AGE])) if isinstance(reply, bytes) else None
+        except ValueError:
             return None  # somebody else's value is there
 
     async def publish(self, name: str, call_id: str, how: str, told: int, *parts: bytes) -> int:
@@ -55,10 +67,13 @@ class SharedBoard:
         Gives whether somebody follows, 1 or 0; -1 where the lead is lost, or what was told, or Redis.
         """
         if self._store.is_degraded:
+            self._left_open(name, call_id)
             return -1
         kept = KEPT if how == "fly" else max(self._window, READ_ON)
         args = [call_id.encode(), _milliseconds(LEASE), how.encode(), _milliseconds(kept), b"%d" % told, *parts]
         reply = await self._asked(PUBLISH, [*self._keys(name), self._came(name, call_id)], args)
+        if reply is None:
+            self._left_open(name, call_id)
         return reply if isinstance(reply, int) else -1
 
     async def read(self, name: str, leader: str, read: int) -> tuple[bool, list[Part]] | None:
@@ -70,6 +85,20 @@ class SharedBoard:
             return None
         led, *parts = cast("list[Any]", reply)
         return led == 1, [decoded(part) for part in parts]
+
+    def _left_open(self, name: str, call_id: str) -> None:
+        """Remember what Redis may have for led, of which nobody will tell the end; past its lease it is forgotten."""
+        now = time.monotonic()
+        for flight in [flight for flight, since in self._left.items() if now - since > LEASE]:
+            del self._left[flight]
+        self._left[name, call_id] = now
+
+    def _end_what_was_left(self) -> None:
+        """Tell Redis, which is back, so that nobody waits for those."""
+        left, self._left = self._left, {}
+        for name, call_id in left:
+            args = [call_id.encode(), _milliseconds(LEASE), b"fail", _milliseconds(READ_ON), b"0", GONE]
+            self._store.run(PUBLISH, [*self._keys(name), self._came(name, call_id)], args, lambda _: None)
 
     def _keys(self, name: str) -> list[bytes]:
         return [self._store.key(f"flight:{name}"), self._store.key(f"flight:{name}:followed")]

@@ -12,6 +12,7 @@ import msgspec
 from gatewright.errors import StreamInterrupted
 from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.parts import Came, Failed, Gone, Landed, Part
+from gatewright.layers.deduplication.shared.repetition import Differs, Repetition
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
@@ -104,18 +105,15 @@ def _chunks(part: Part, fold: FollowedFold, call: Call) -> list[Chunk]:
 
 async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> AsyncGenerator[list[Chunk], None]:
     """Ask anew, and leave out what was read before; another answer than that cannot go on where it stood."""
-    so_far = left = fold.text
-    async with await proceed(call) as reply:
-        fold.own = reply
-        while batch := await reply.batch():
-            given: list[Chunk] = []
-            for chunk in batch:
-                same = min(len(left), len(chunk.text))
-                if left and (chunk.index or chunk.text[:same] != left[:same]):
-                    raise StreamInterrupted(
-                        "the process that led this shared stream went away, and another answer came since",
-                        text=so_far, model=call.request.model, request_id=call.id,
-                    )  # fmt: skip
-                left = left[same:]
-                given.append(msgspec.structs.replace(chunk, text=chunk.text[same:]) if same else chunk)
-            yield given
+    so_far, repetition = fold.text, Repetition(fold.value())
+    try:
+        async with await proceed(call) as reply:
+            fold.own = reply
+            while batch := await reply.batch():
+                yield [repetition.new_of(chunk) for chunk in batch]
+            repetition.end()
+    except Differs:
+        raise StreamInterrupted(
+            "the process that led this shared stream went away, and another answer came since",
+            text=so_far, model=call.request.model, request_id=call.id,
+        ) from None  # fmt: skip

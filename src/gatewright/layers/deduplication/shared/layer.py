@@ -7,6 +7,9 @@ from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Any
 
+from gatewright.clock import MONOTONIC, Clock
+from gatewright.errors import RateLimited
+from gatewright.layers.deduplication.again import waited_for_another, was_cut_short
 from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.follow import FollowedFold, LeaderGone, followed_batches, followed_parts
 from gatewright.layers.deduplication.shared.lead import Lead
@@ -34,8 +37,11 @@ class SharedFlightsLayer:
     process makes its own call.
     """
 
-    def __init__(self, board: SharedBoard, key_of: Callable[[Call], Hashable], events: Events) -> None:
+    def __init__(
+        self, board: SharedBoard, key_of: Callable[[Call], Hashable], events: Events, clock: Clock = MONOTONIC
+    ) -> None:
         self._board = board
+        self._clock = clock
         self._key_of = key_of
         self._events = events
         self._leads: set[Lead] = set()
@@ -46,17 +52,24 @@ class SharedFlightsLayer:
         key = self._key_of(call)
         if key is None:
             return await proceed(call)
-        name = _name(call, key)
+        name, refused = _name(call, key), False
         while True:
-            leader = await self._board.join(name, call.id)
-            if leader is None:
+            joined = await self._board.join(name, call.id)
+            if joined is None:
                 return await proceed(call)
+            leader, age = joined
             if leader == call.id:
                 return await self._lead(name, call, proceed)
             if self._events.hears(CallShared):
                 self._events.emit(CallShared(call_id=call.id, with_call=leader))
-            reply = await self._follow(name, leader, call, proceed)
+            try:
+                reply = await self._follow(name, leader, call, proceed)
+            except RateLimited as error:
+                if refused or not waited_for_another(error):
+                    raise
+                reply, refused = None, True  # it tries once itself
             if reply is not None:
+                reply.age = age
                 return reply
 
     async def _lead(self, name: str, call: Call, proceed: Handler) -> Reply[Any, Any]:
@@ -64,7 +77,7 @@ class SharedFlightsLayer:
         self._leads.add(lead)
         lead.task.add_done_callback(lambda _: self._leads.discard(lead))
         if call.stream:
-            led = LedStream(call, proceed, lead)
+            led = LedStream(call, proceed, lead, self._clock)
             self._streams.add(led.task)
             led.task.add_done_callback(self._streams.discard)
             return await led.reply()
@@ -73,23 +86,27 @@ class SharedFlightsLayer:
             if not reply.is_whole:
                 reply = await made_whole(reply)
         except BaseException as error:
-            lead.failed(failure(error))
+            lead.failed(failure(error, call.time_left(self._clock.now())))
             raise
         if reply.outcome is not None and isinstance(reply.outcome.error, Exception):
-            lead.failed(failure(reply.outcome.error))
+            lead.failed(failure(reply.outcome.error, call.time_left(self._clock.now())))
             return failing(reply.partial(), reply.outcome.error).like(reply)
         lead.landed(whole_part(reply.partial()))
         return reply
 
     async def _follow(self, name: str, leader: str, call: Call, proceed: Handler) -> Reply[Any, Any] | None:
-        """Give the leader's answer; None where it went away before there was any of it."""
+        """Give the leader's answer; None where it went away, or had no time left, before there was any of it."""
         parts = followed_parts(self._board, name, leader)
         try:
             first = await anext(parts)
         except LeaderGone:
             return None
         if isinstance(first, Failed):
-            raise first.error(call.id)
+            error = first.error(call.id)
+            deadline = None if first.time_left is None else self._clock.now() + first.time_left
+            if was_cut_short(error, deadline, call):
+                return None
+            raise error
         if isinstance(first, Whole):
             value: Any = first.value()
             if value is None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from gatewright.clock import Clock
 from gatewright.layers.deduplication.flight import known
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.parts import Came, Landed, failure
@@ -23,8 +24,9 @@ AHEAD = 64
 class LedStream:
     """Goes on without its caller as long as others follow."""
 
-    def __init__(self, call: Call, proceed: Handler, lead: Lead) -> None:
+    def __init__(self, call: Call, proceed: Handler, lead: Lead, clock: Clock) -> None:
         self._lead = lead
+        self._clock = clock
         self._batches: asyncio.Queue[list[Chunk] | BaseException | None] = asyncio.Queue(AHEAD)
         self._is_read = True
         self._reply: Reply[Any, Any] | None = None
@@ -51,7 +53,7 @@ class LedStream:
                     await self._give(batch)
             answer: Answer = reply.partial()
         except BaseException as error:  # noqa: BLE001 - it is raised to the caller
-            self._lead.failed(failure(error))
+            self._lead.failed(failure(error, call.time_left(self._clock.now())))
             if not self._begun.done():
                 self._begun.set_exception(known(error))
                 self._begun.exception()  # whoever wanted it may have gone

@@ -43,7 +43,7 @@ class Whole(msgspec.Struct, frozen=True, tag="w"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="f"):
-    """The error that everyone aboard gets."""
+    """The error that everyone aboard gets; `time_left` is the seconds to the leader's deadline, if it had one."""
 
     code: str
     message: str
@@ -55,6 +55,7 @@ class Failed(msgspec.Struct, frozen=True, tag="f"):
     upstream_status: int | None
     upstream_code: str | None
     asked: bool
+    time_left: float | None = None
 
     def error(self, call_id: str) -> GatewayError:
         """Give the error, for one caller."""
@@ -113,8 +114,8 @@ def whole_part(value: Any) -> Part:
     return Gone() if data is None else Whole(answer=data)
 
 
-def failure(error: BaseException) -> Part:
-    """Give an error as a part; what is the leader's own affair is its going away."""
+def failure(error: BaseException, time_left: float | None) -> Part:
+    """Give an error as a part, as of now; what is the leader's own affair is its going away."""
     if not isinstance(error, GatewayError) or isinstance(error, _OWN) or error.code in _WITH_MORE:
         return Gone()
     return Failed(
@@ -128,6 +129,7 @@ def failure(error: BaseException) -> Part:
         upstream_status=error.upstream_status,
         upstream_code=error.upstream_code,
         asked=error.asked,
+        time_left=time_left,
     )
 
 
