@@ -137,6 +137,10 @@ class AnswerFold:
         first = self._choices.get(0)
         return "".join(first.text) if first else ""
 
+    def tool_indexes(self, choice: int) -> list[int]:
+        """Give the indexes of a choice's tool calls, in their order; a provider's may leave some out."""
+        return sorted(self._choices[choice].tools) if choice in self._choices else []
+
     def value(self) -> Answer:
         """Give the answer that the chunks so far add up to."""
         first = self._first or Chunk()

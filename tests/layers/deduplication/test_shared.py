@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gatewright.clock import MONOTONIC
-from gatewright.errors import BadRequest, DeadlineExceeded, RateLimited, StreamInterrupted
+from gatewright.errors import BadRequest, DeadlineExceeded, ProviderUnavailable, RateLimited, StreamInterrupted
 from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.deduplication.layer import DeduplicationLayer
 from gatewright.layers.deduplication.shared import SharedBoard, SharedFlightsLayer
@@ -15,6 +15,7 @@ from gatewright.pipeline.call import Call, CallOptions, new_id
 from gatewright.pipeline.events import CallShared, Events
 from gatewright.pipeline.layer import stack
 from gatewright.pipeline.reply import Reply
+from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis import RedisStore
 from gatewright.types.caller import Caller
 from gatewright.types.folding import AnswerFold, chunks_of
@@ -32,9 +33,9 @@ class Process:
         events = Events()
         events.subscribe(self.heard.append, CallShared)
         config = DeduplicationConfig(window=window, shared=True)
-        own = DeduplicationLayer(config, MONOTONIC, events)
-        self.shared = SharedFlightsLayer(SharedBoard(self.store, window), own.key_of, events)
-        self.handler = stack([own, self.shared], self.provider)
+        self.own = DeduplicationLayer(config, MONOTONIC, events)
+        self.shared = SharedFlightsLayer(SharedBoard(self.store, window), self.own.key_of, events)
+        self.handler = stack([self.own, self.shared], self.provider)
         self.text = text
         self.asked = 0
         self.closed = 0
@@ -218,6 +219,73 @@ async def test_what_is_the_leaders_own_affair_hands_over(processes, error):
         await leading
     assert (await following)[0].choices[0].text == "0123456789"
     assert two.asked == 1
+
+
+async def test_who_shared_a_wait_for_a_limit_in_vain_tries_once_itself(processes):
+    one, two = await processes()
+    one.error = RateLimited("waited in vain", retry_after=7.0)
+    one.error.asked = False
+    leading = asyncio.create_task(one.ask(call()))
+    await until(lambda: one.asked == 1)
+    following = asyncio.create_task(two.ask(call()))
+    await until(lambda: two.heard)
+    two.go.set()
+    one.go.set()
+    with pytest.raises(RateLimited):
+        await leading
+    assert (await following)[0].choices[0].text == "0123456789"
+    assert (one.asked, two.asked) == (1, 1)
+
+
+@pytest.mark.parametrize("more", [30.0, None, 0.0])
+async def test_what_failed_for_want_of_time_is_tried_again_by_who_has_more(processes, more):
+    one, two = await processes()
+    one.error = ProviderUnavailable("no retry fits")
+    deadline = MONOTONIC.now() + 30.0
+    leading = asyncio.create_task(one.ask(call(deadline=deadline)))
+    await until(lambda: one.asked == 1)
+    following = asyncio.create_task(two.ask(call(deadline=None if more is None else deadline + more)))
+    await until(lambda: two.heard)
+    two.go.set()
+    one.go.set()
+    with pytest.raises(ProviderUnavailable):
+        await leading
+    if more == 0.0:
+        with pytest.raises(ProviderUnavailable):
+            await following
+    else:
+        assert (await following)[0].choices[0].text == "0123456789"
+    assert (one.asked, two.asked) == (1, int(more != 0.0))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_window_is_one_for_all_processes(processes, stream):
+    one, two = await processes(window=1.0)
+    one.go.set()
+    two.go.set()
+    began = MONOTONIC.now()
+    await one.ask(call(stream=stream))
+    await asyncio.sleep(0.6)
+    _, reply = await two.ask(call(stream=stream))
+    (landed,) = two.own._flights
+    assert reply.cached
+    assert landed.until < began + 1.5
+
+
+@pytest.mark.parametrize("fault", ["pause", "connection"])
+async def test_a_lead_of_which_redis_could_not_tell_is_ended(processes, redis_server, fault):
+    one, two = await processes(patience=0.09)
+    if fault == "pause":
+        redis_server.pause()
+    joined = asyncio.create_task(one.shared._board.join("t:flight", "mine"))
+    await asyncio.sleep(0)
+    if fault == "connection":
+        one.store._connection.end(StoreUnavailable("cut"))
+    assert await joined is None
+    redis_server.go_on() if fault == "pause" else None
+    await until(lambda: one.store.status().state == "healthy" and two.store.status().state == "healthy")
+    await until(lambda: redis_server.ask("KEYS *flight*") == b"*0\r\n")
+    assert await two.shared._board.join("t:flight", "other") == ("other", 0.0)
 
 
 async def test_a_leader_that_is_cancelled_hands_over(processes):

@@ -105,7 +105,7 @@ def _chunks(part: Part, fold: FollowedFold, call: Call) -> list[Chunk]:
 
 async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> AsyncGenerator[list[Chunk], None]:
     """Ask anew, and leave out what was read before; another answer than that cannot go on where it stood."""
-    so_far, repetition = fold.text, Repetition(fold.value())
+    so_far, repetition = fold.text, Repetition(fold)
     try:
         async with await proceed(call) as reply:
             fold.own = reply

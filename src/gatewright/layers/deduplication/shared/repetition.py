@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gatewright.types.results import Answer, Chunk, ToolCallDelta
+from gatewright.types.folding import AnswerFold
+from gatewright.types.results import Chunk, ToolCallDelta
 
 __all__ = ["Differs", "Repetition"]
 
@@ -20,24 +21,24 @@ class Differs(Exception):
 class Repetition:
     """What a new answer has to begin with: `read`, which the reader has."""
 
-    def __init__(self, read: Answer) -> None:
+    def __init__(self, read: AnswerFold) -> None:
         self._left: dict[tuple[int, str | int], str] = {}
         self._tools: dict[tuple[int, str | int], str] = {}
         self._told = False  # something that has no beginning to go by
-        for choice in read.choices:
+        for choice in read.value().choices:
             self._told = self._told or choice.audio is not None
             for field in TEXTS:
                 self._expect((choice.index, field), getattr(choice, field))
-            for place, tool in enumerate(choice.tool_calls):
-                self._tools[choice.index, place] = tool.name
-                self._expect((choice.index, place), tool.arguments)
+            for number, tool in zip(read.tool_indexes(choice.index), choice.tool_calls, strict=True):
+                self._tools[choice.index, number] = tool.name
+                self._expect((choice.index, number), tool.arguments)
 
     def new_of(self, chunk: Chunk) -> Chunk:
         """Give what is new in a chunk; `Differs` where it is another answer."""
-        if not self._left and not self._tools:
-            return chunk
         if self._told:
             raise Differs
+        if not self._left and not self._tools:
+            return chunk
         new: dict[str, Any] = {}
         for field in TEXTS:
             if said := getattr(chunk, field):
