@@ -133,3 +133,17 @@ async def test_what_is_no_number_is_an_invalid_answer_that_says_whose(wrong: flo
     with pytest.raises(InvalidProviderResponse) as caught:
         await stack([EmbeddingsLayer(lambda _: 1, 1)], scripted)(call(["1"]))
     assert (caught.value.provider, caught.value.model, caught.value.request_id) == ("p", "m", "req_1")
+
+
+@pytest.mark.parametrize(("inputs", "given"), [(1, 0), (3, 2), (3, 4), (8, 2)])
+async def test_vectors_that_are_not_one_for_each_input_are_an_invalid_answer(inputs: int, given: int):
+    vectors = Embeddings(vectors=[[1.0, 0.0]] * given, model="m", provider="p", usage=Usage())
+
+    async def provider(call: Call, /) -> Reply[Any, Any]:
+        return Reply.whole(vectors)
+
+    handle = stack([EmbeddingsLayer(lambda _: 4, 2)], provider)
+    request = EmbedRequest(model="m", inputs=[str(number) for number in range(inputs)])
+    with pytest.raises(InvalidProviderResponse, match=f"{given} vectors for {min(inputs, 4)} inputs") as raised:
+        await handle(Call(request=request, id="c", started_at=0.0))
+    assert (raised.value.provider, raised.value.request_id) == ("p", "c")

@@ -20,6 +20,8 @@ Result = str | GatewayError
 Places = list[int]
 
 UNLIMITED_AT_ONCE = 8
+TOO_SHORT = 0.01
+"""Seconds in which no provider answers: who would have no more than that after a wait is told of the limit at once."""
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -94,11 +96,11 @@ class Batch:
                 return (await self._gateway.generate_async(prompt, model=self._model, **params)).text
             except RateLimited as error:
                 wait = error.retry_after
-                if error.asked or wait is None or loop.time() + wait >= until:
+                if error.asked or wait is None or loop.time() + wait + TOO_SHORT >= until:
                     raise
             await asyncio.sleep(wait)
             if until < math.inf:
-                params["timeout"] = until - loop.time()  # one deadline for all of it
+                params["timeout"] = max(TOO_SHORT, until - loop.time())  # one deadline for all of it
 
     def _raise_first(self) -> None:
         results = self._results

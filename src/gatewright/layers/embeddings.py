@@ -42,7 +42,7 @@ class EmbeddingsLayer:
             reply = await proceed(call)
             async with reply:
                 whole = await reply.value()
-            return _reply(call, [whole], reply.attempts)
+            return _reply(call, [_counted(call, whole, count)], reply.attempts)
         pieces = [request.inputs[start : start + limit] for start in range(0, count, limit)]
         parts = await self._ask(call, request, pieces, proceed)
         return _reply(call, [part for part, _ in parts], sum(attempts for _, attempts in parts))
@@ -57,7 +57,7 @@ class EmbeddingsLayer:
             async with permits:
                 reply = await proceed(call.replace(request=msgspec.structs.replace(request, inputs=piece)))
                 async with reply:
-                    return await reply.value(), reply.attempts
+                    return _counted(call, await reply.value(), len(piece)), reply.attempts
 
         tasks = [asyncio.ensure_future(ask(piece)) for piece in pieces]
         try:
@@ -83,6 +83,16 @@ def _reply(call: Call, parts: Sequence[Embeddings], attempts: int) -> Reply[Any,
     reply = Reply.whole(whole)
     reply.attempts = attempts
     return reply
+
+
+def _counted(call: Call, part: Embeddings, expected: int) -> Embeddings:
+    """Give vectors that are one for each input: the callers of a batch would have each other's otherwise."""
+    if len(part.vectors) != expected:
+        raise InvalidProviderResponse(
+            f"the provider gave {len(part.vectors)} vectors for {expected} inputs",
+            provider=part.provider, model=part.model, request_id=call.id,
+        )  # fmt: skip
+    return part
 
 
 def _units(call: Call, part: Embeddings) -> list[Vector]:

@@ -12,6 +12,7 @@ from gatewright import batch_generate, batch_generate_async
 from gatewright.errors import (
     BadRequest,
     ConnectionFailed,
+    DeadlineExceeded,
     GatewayError,
     ProviderUnavailable,
     RateLimited,
@@ -340,6 +341,18 @@ async def test_a_batch_waits_for_its_limits_longer_than_the_queue_does(gateway_o
             results = await batch_generate_async(gateway, others, progress=False, timeout=0.2, on_error="return")
             refused = [one for one in results if isinstance(one, GatewayError)]
             assert 0 < len(refused) < 12
+
+
+async def test_a_batch_that_has_no_time_for_its_limits_says_so(gateway_of: Any, upstream: Any) -> None:
+    limit = RateLimitConfig(requests_per_minute=1200, burst_size=1, queue_timeout=0.03)
+    async with gateway_of(upstream, rate_limit=limit) as gateway:
+        prompts = [f"{number}" for number in range(12)]
+        answers = await batch_generate_async(
+            gateway, prompts, max_concurrent=12, on_error="return", timeout=0.2, progress=False
+        )
+    assert {type(answer) for answer in answers} <= {str, RateLimited, DeadlineExceeded}
+    assert any(isinstance(answer, str) for answer in answers)
+    assert any(isinstance(answer, RateLimited) for answer in answers)
 
 
 async def test_identical_prompts_of_a_batch_are_asked_once_however_far_apart(gateway_of: Any, upstream: Any) -> None:
