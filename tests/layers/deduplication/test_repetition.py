@@ -102,6 +102,14 @@ def test_another_tool_differs():
         repetition.new_of(Chunk(tool_calls=(ToolCallDelta(index=0, id="b", name="delete"),)))
 
 
+@pytest.mark.parametrize("ending", [(), (Chunk(text="no tool", finish_reason="stop"),)])
+def test_a_tool_that_was_named_has_to_come_again(ending):
+    repetition = Repetition(fold_of([Chunk(tool_calls=(ToolCallDelta(index=0, id="a", name="find"),))]))
+    with pytest.raises(Differs):
+        [repetition.new_of(chunk) for chunk in ending]
+        repetition.end()
+
+
 def test_a_voice_is_not_gone_on_with():
     repetition = Repetition(fold_of([Chunk(audio={"data": "UklGRg=="})]))
     with pytest.raises(Differs):

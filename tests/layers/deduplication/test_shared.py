@@ -288,6 +288,28 @@ async def test_a_lead_of_which_redis_could_not_tell_is_ended(processes, redis_se
     assert await two.shared._board.join("t:flight", "other") == ("other", 0.0)
 
 
+async def test_who_leaves_while_it_joins_leaves_no_lead(processes):
+    one, two = await processes()
+    joining = asyncio.create_task(one.shared._board.join("t:flight", "mine"))
+    await asyncio.sleep(0)
+    joining.cancel()
+    await asyncio.gather(joining, return_exceptions=True)
+    await one.store.ask(b"PING")  # comes after all that it was asked before
+    assert await two.shared._board.join("t:flight", "other") == ("other", 0.0)
+
+
+async def test_who_follows_one_that_leaves_while_it_joins_asks_anew(processes):
+    one, two = await processes()
+    joining = asyncio.create_task(one.ask(call()))
+    await asyncio.sleep(0)
+    joining.cancel()
+    await asyncio.gather(joining, return_exceptions=True)
+    two.go.set()
+    async with asyncio.timeout(3):  # a lease is longer
+        assert (await two.ask(call()))[0].choices[0].text == "0123456789"
+    assert (one.asked, two.asked) == (0, 1)
+
+
 async def test_a_leader_that_is_cancelled_hands_over(processes):
     one, two = await processes()
     leading = asyncio.create_task(one.ask(call()))
@@ -437,6 +459,24 @@ async def test_a_stream_whose_leader_dies_goes_on_where_it_stood_if_the_answer_i
                 read += [chunk.text for chunk in batch]
             assert "".join(read) == "0123456789"
     assert two.asked == 1
+    leading.cancel()
+
+
+async def test_a_stream_that_cannot_be_taken_over_ends_with_the_text_so_far(processes, short_lease):
+    one, two = await processes()
+    leading = asyncio.create_task(one.ask(call(stream=True)))
+    await until(lambda: one.asked == 1)
+    two.error = ProviderUnavailable("down as well")
+    two.go.set()
+    async with await two.handler(call(stream=True)) as reply:
+        read = ""
+        while len(read) < 3:
+            read += "".join(chunk.text for chunk in await reply.batch())
+        await lost(one)
+        with pytest.raises(StreamInterrupted, match="down as well") as raised:
+            while await reply.batch():
+                pass
+    assert (read, raised.value.text, raised.value.upstream_code) == ("012", "012", two.error.code)
     leading.cancel()
 
 

@@ -53,7 +53,11 @@ class SharedBoard:
             return None
         keys = self._keys(name)
         args = [call_id.encode(), _milliseconds(LEASE), b"%f" % self._window, _milliseconds(FOLLOWING)]
-        reply = await self._asked(JOIN, keys, args)
+        try:
+            reply = await self._asked(JOIN, keys, args)
+        except asyncio.CancelledError:
+            self._end(name, call_id)  # it may lead by now, or in a moment
+            raise
         if reply is None:
             self._left_open(name, call_id)
         try:
@@ -97,8 +101,17 @@ class SharedBoard:
         """Tell Redis, which is back, so that nobody waits for those."""
         left, self._left = self._left, {}
         for name, call_id in left:
-            args = [call_id.encode(), _milliseconds(LEASE), b"fail", _milliseconds(READ_ON), b"0", GONE]
-            self._store.run(PUBLISH, [*self._keys(name), self._came(name, call_id)], args, lambda _: None)
+            self._end(name, call_id)
+
+    def _end(self, name: str, call_id: str) -> None:
+        """Have a call lead no more, if it does: whoever follows it asks anew."""
+
+        def told(reply: Any) -> None:
+            if isinstance(reply, StoreUnavailable):
+                self._left_open(name, call_id)
+
+        args = [call_id.encode(), _milliseconds(LEASE), b"fail", _milliseconds(READ_ON), b"0", GONE]
+        self._store.run(PUBLISH, [*self._keys(name), self._came(name, call_id)], args, told)
 
     def _keys(self, name: str) -> list[bytes]:
         return [self._store.key(f"flight:{name}"), self._store.key(f"flight:{name}:followed")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gatewright.errors import StreamInterrupted
+from gatewright.errors import DeadlineExceeded, GatewayError, StreamInterrupted
 from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.parts import Came, Failed, Gone, Landed, Part
 from gatewright.layers.deduplication.shared.repetition import Differs, Repetition
@@ -105,7 +105,7 @@ def _chunks(part: Part, fold: FollowedFold, call: Call) -> list[Chunk]:
 
 async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> AsyncGenerator[list[Chunk], None]:
     """Ask anew, and leave out what was read before; another answer than that cannot go on where it stood."""
-    so_far, repetition = fold.text, Repetition(fold)
+    repetition = Repetition(fold)
     try:
         async with await proceed(call) as reply:
             fold.own = reply
@@ -113,7 +113,15 @@ async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> Async
                 yield [repetition.new_of(chunk) for chunk in batch]
             repetition.end()
     except Differs:
-        raise StreamInterrupted(
-            "the process that led this shared stream went away, and another answer came since",
-            text=so_far, model=call.request.model, request_id=call.id,
-        ) from None  # fmt: skip
+        raise _interrupted("another answer came since", fold, call) from None
+    except DeadlineExceeded:
+        raise
+    except GatewayError as error:
+        raise _interrupted(error.message, fold, call, error.code) from error
+
+
+def _interrupted(why: str, fold: FollowedFold, call: Call, code: str | None = None) -> StreamInterrupted:
+    return StreamInterrupted(
+        f"the process that led this shared stream went away, and it could not be gone on with: {why}",
+        text=fold.text, model=call.request.model, request_id=call.id, upstream_code=code,
+    )  # fmt: skip

@@ -31,7 +31,7 @@ class Repetition:
                 self._expect((choice.index, field), getattr(choice, field))
             for number, tool in zip(read.tool_indexes(choice.index), choice.tool_calls, strict=True):
                 self._tools[choice.index, number] = tool.name
-                self._expect((choice.index, number), tool.arguments)
+                self._left[choice.index, number] = tool.arguments  # it has to come, though there were none yet
 
     def new_of(self, chunk: Chunk) -> Chunk:
         """Give what is new in a chunk; `Differs` where it is another answer."""
