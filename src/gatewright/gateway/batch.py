@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gatewright.errors import GatewayError, RateLimited
+from gatewright.errors import DeadlineExceeded, GatewayError, RateLimited
 from gatewright.gateway.gateway import LiteLLMGateway
 from gatewright.gateway.progress import progress_bar
 from gatewright.gateway.wishes import cache_wishes
@@ -90,15 +90,20 @@ class Batch:
         loop = asyncio.get_running_loop()
         timeout = self._params.get("timeout", self._gateway.config.timeout)
         until = loop.time() + timeout if isinstance(timeout, int | float) else math.inf
-        params = dict(self._params)
+        params, waited = dict(self._params), 0.0
         while True:
             try:
                 return (await self._gateway.generate_async(prompt, model=self._model, **params)).text
+            except DeadlineExceeded as error:
+                if not waited:
+                    raise
+                raise _out_of_time(error, timeout, waited) from error
             except RateLimited as error:
                 wait = error.retry_after
                 if error.asked or wait is None or loop.time() + wait + TOO_SHORT >= until:
                     raise
             await asyncio.sleep(wait)
+            waited += wait
             if until < math.inf:
                 params["timeout"] = max(TOO_SHORT, until - loop.time())  # one deadline for all of it
 
@@ -114,6 +119,17 @@ class Batch:
             f"prompts[{failed[0]}] is the first of {len(failed)} that failed; .results has all {len(results)}"
         )
         raise error
+
+
+def _out_of_time(error: DeadlineExceeded, timeout: float, waited: float) -> DeadlineExceeded:
+    """Name the time that the caller gave: the last of its calls had what was left of it."""
+    whole = DeadlineExceeded(
+        f"the prompt was not answered within its {timeout:g} s, for {waited:.1f} s of which a limit had no room",
+        model=error.model,
+        request_id=error.request_id,
+    )
+    whole.attempts = error.attempts
+    return whole
 
 
 def _no_cache(wanted: Any) -> bool:

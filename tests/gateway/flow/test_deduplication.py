@@ -355,6 +355,17 @@ async def test_a_batch_that_has_no_time_for_its_limits_says_so(gateway_of: Any, 
     assert any(isinstance(answer, RateLimited) for answer in answers)
 
 
+async def test_a_batch_that_waited_for_its_limits_names_the_time_that_it_was_given(
+    gateway_of: Any, patient: Any
+) -> None:
+    limit = RateLimitConfig(requests_per_minute=600, burst_size=1, enable_queuing=False)
+    async with gateway_of(patient, rate_limit=limit) as gateway:
+        results = await batch_generate_async(gateway, ["a", "b"], progress=False, timeout=1, on_error="return")
+        patient.release.set()
+    assert [type(one) for one in results] == [DeadlineExceeded] * 2
+    assert all("within its 1 s" in str(one) for one in results)
+
+
 async def test_identical_prompts_of_a_batch_are_asked_once_however_far_apart(gateway_of: Any, upstream: Any) -> None:
     async with gateway_of(upstream, deduplication={"enabled": True, "window": 0}) as gateway:
         prompts = ["same", *(f"{n}" for n in range(20)), "same", [{"role": "user", "content": "same"}] * 1]

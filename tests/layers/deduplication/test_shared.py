@@ -237,6 +237,20 @@ async def test_who_shared_a_wait_for_a_limit_in_vain_tries_once_itself(processes
     assert (one.asked, two.asked) == (1, 1)
 
 
+async def test_what_was_refused_after_an_attempt_is_everyones(processes):
+    one, two = await processes()
+    one.error = RateLimited("no room for the fallback", retry_after=7.0)
+    one.error.asked, one.error.attempts = False, 2
+    leading = asyncio.create_task(one.ask(call()))
+    await until(lambda: one.asked == 1)
+    following = asyncio.create_task(two.ask(call()))
+    await until(lambda: two.heard)
+    one.go.set()
+    got = await asyncio.gather(leading, following, return_exceptions=True)
+    assert [(type(error), error.attempts) for error in got] == [(RateLimited, 2)] * 2
+    assert two.asked == 0
+
+
 @pytest.mark.parametrize("more", [30.0, None, 0.0])
 async def test_what_failed_for_want_of_time_is_tried_again_by_who_has_more(processes, more):
     one, two = await processes()

@@ -55,6 +55,7 @@ class Failed(msgspec.Struct, frozen=True, tag="f"):
     upstream_status: int | None
     upstream_code: str | None
     asked: bool
+    attempts: int = 0
     time_left: float | None = None
 
     def error(self, call_id: str) -> GatewayError:
@@ -73,7 +74,7 @@ class Failed(msgspec.Struct, frozen=True, tag="f"):
             upstream_status=self.upstream_status,
             upstream_code=self.upstream_code,
         )
-        error.asked = self.asked
+        error.asked, error.attempts = self.asked, self.attempts
         return error
 
 
@@ -129,6 +130,7 @@ def failure(error: BaseException, time_left: float | None) -> Part:
         upstream_status=error.upstream_status,
         upstream_code=error.upstream_code,
         asked=error.asked,
+        attempts=error.attempts,
         time_left=time_left,
     )
 
