@@ -110,6 +110,26 @@ def test_a_tool_that_was_named_has_to_come_again(ending):
         repetition.end()
 
 
+@pytest.mark.parametrize(
+    ("more", "differs"),
+    [
+        (Chunk(text="d"), True),
+        (Chunk(reasoning="hm"), True),
+        (Chunk(tool_calls=(ToolCallDelta(index=0, id="b", name="find"),)), True),
+        (Chunk(text="d", index=1), False),
+        (Chunk(finish_reason="stop"), False),
+    ],
+)
+def test_nothing_comes_after_an_end_that_was_read(more, differs):
+    repetition = Repetition(fold_of([Chunk(text="abc"), Chunk(finish_reason="stop")]))
+    assert repetition.new_of(Chunk(text="abc")).text == ""
+    if differs:
+        with pytest.raises(Differs):
+            repetition.new_of(more)
+    else:
+        assert repetition.new_of(more) == more
+
+
 def test_a_voice_is_not_gone_on_with():
     repetition = Repetition(fold_of([Chunk(audio={"data": "UklGRg=="})]))
     with pytest.raises(Differs):

@@ -25,7 +25,10 @@ class Repetition:
         self._left: dict[tuple[int, str | int], str] = {}
         self._tools: dict[tuple[int, str | int], str] = {}
         self._told = False  # something that has no beginning to go by
+        self._ended: set[int] = set()  # the choices of which their reader knows that there is no more
         for choice in read.value().choices:
+            if choice.finish_reason is not None:
+                self._ended.add(choice.index)
             self._told = self._told or choice.audio is not None
             for field in TEXTS:
                 self._expect((choice.index, field), getattr(choice, field))
@@ -37,7 +40,7 @@ class Repetition:
         """Give what is new in a chunk; `Differs` where it is another answer."""
         if self._told:
             raise Differs
-        if not self._left and not self._tools:
+        if not self._left and not self._tools and not self._ended:
             return chunk
         new: dict[str, Any] = {}
         for field in TEXTS:
@@ -45,6 +48,8 @@ class Repetition:
                 new[field] = self._rest((chunk.index, field), said)
         if chunk.tool_calls:
             new["tool_calls"] = tuple(self._new_of_tool(chunk.index, delta) for delta in chunk.tool_calls)
+        if chunk.index in self._ended and (any(map(new.get, TEXTS)) or any(map(_says, new.get("tool_calls", ())))):
+            raise Differs
         if new and chunk.logprobs is not None and any(new[field] != getattr(chunk, field) for field in new):
             new["logprobs"] = None  # of what was read before, too
         if chunk.finish_reason is not None and any(index == chunk.index for index, _ in self._left):
@@ -77,3 +82,7 @@ class Repetition:
             raise Differs
         # Its reader has its name, and an id that no other answer has.
         return ToolCallDelta(index=delta.index, arguments=self._rest(key, delta.arguments))
+
+
+def _says(delta: ToolCallDelta) -> bool:
+    return bool(delta.name or delta.arguments)
