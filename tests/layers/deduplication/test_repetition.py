@@ -130,6 +130,19 @@ def test_nothing_comes_after_an_end_that_was_read(more, differs):
         assert repetition.new_of(more) == more
 
 
+@pytest.mark.parametrize(
+    ("extra", "differs"), [({"thinking_blocks": [{"signature": "x"}]}, True), ({"index": 1, "citations": []}, False)]
+)
+def test_what_a_second_run_would_be_added_to_is_not_gone_on_with(extra, differs):
+    repetition = Repetition(fold_of([Chunk(extra=extra), Chunk(text="abc")]))
+    if differs:
+        with pytest.raises(Differs):
+            repetition.new_of(Chunk(extra=extra))
+    else:
+        assert repetition.new_of(Chunk(extra=extra)).extra == extra
+        assert repetition.new_of(Chunk(text="abcd")).text == "d"
+
+
 def test_a_voice_is_not_gone_on_with():
     repetition = Repetition(fold_of([Chunk(audio={"data": "UklGRg=="})]))
     with pytest.raises(Differs):

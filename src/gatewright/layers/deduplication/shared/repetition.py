@@ -29,7 +29,7 @@ class Repetition:
         for choice in read.value().choices:
             if choice.finish_reason is not None:
                 self._ended.add(choice.index)
-            self._told = self._told or choice.audio is not None
+            self._told = self._told or choice.audio is not None or _grows(choice.extra)
             for field in TEXTS:
                 self._expect((choice.index, field), getattr(choice, field))
             for number, tool in zip(read.tool_indexes(choice.index), choice.tool_calls, strict=True):
@@ -86,3 +86,10 @@ class Repetition:
 
 def _says(delta: ToolCallDelta) -> bool:
     return bool(delta.name or delta.arguments)
+
+
+def _grows(extra: dict[str, Any] | None) -> bool:
+    """Whether there are texts or lists, such as signed `thinking_blocks`, that a second run would be added to."""
+    return extra is not None and any(
+        isinstance(value, str | list) and value not in ("", []) for value in extra.values()
+    )
