@@ -13,6 +13,7 @@ from gatewright.errors import ProviderUnavailable
 from gatewright.layers.circuit_breaker.breaker import REFUSED, Breaker, Transition
 from gatewright.layers.circuit_breaker.config import CircuitBreakerConfig
 from gatewright.layers.circuit_breaker.faults import is_silence
+from gatewright.pipeline.cut_off import mark_as_unasked
 from gatewright.pipeline.events import BreakerChanged, Events
 from gatewright.pipeline.settling import Outcome
 
@@ -147,7 +148,8 @@ class DeploymentBreaker:
         breaker = self.breaker
         try:
             wait = await others.ask(self)
-        except BaseException:
+        except BaseException as error:
+            mark_as_unasked(error)
             self.given_up(permit)
             raise
         if wait and permit == breaker.generation:
