@@ -129,8 +129,8 @@ async def test_a_cluster_has_the_shared_flights_of_a_namespace_on_one_node(clust
     stores = [RedisStore(several, namespace="a{b}c", patience=2.0) for _ in range(2)]
     one, two = (SharedBoard(store, 2.0) for store in stores)
     name = "2:t}|6:flight|4:{x}y"
-    assert await one.join(name, "req_1") == "req_1"
-    assert await two.join(name, "req_2") == "req_1"
+    assert await one.join(name, "req_1") == ("req_1", 0.0)
+    assert await two.join(name, "req_2") == ("req_1", 0.0)
     came = encoded(Came([Chunk(text="a")]))
     assert await one.publish(name, "req_1", "fly", 0, came) == 1
     assert await one.publish(name, "req_1", "land", 1, encoded(Landed("m", "p", "d"))) == 1

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +88,22 @@ def with_index(choice: Choice, index: int) -> Choice:
 def test_an_answer_given_as_chunks_adds_up_to_itself(choices: list[Choice], usage: Usage) -> None:
     answer = Answer(choices=choices, model="m", provider="p", deployment_id="d", usage=usage, id="1")
     assert folded(*chunks_of(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tool_calls": (ToolCallDelta(index=0, id="c", name="find", arguments="{}"),)},
+        {"extra": {"annotations": [1]}},
+        {"refusal": "no"},
+        {"reasoning": "hm"},
+        {"audio": {"data": "UklGRg=="}},
+        {"logprobs": {"content": [1]}},
+        {"usage": USAGE},
+        {"finish_reason": "stop"},
+        {"warnings": ("w",)},
+    ],
+)
+def test_what_comes_with_a_text_is_not_lost(more: dict[str, Any]) -> None:
+    """It is the same as if it had come in a chunk of its own."""
+    assert folded(Chunk(text="Let me look.", **more)) == folded(Chunk(text="Let me look."), Chunk(**more))

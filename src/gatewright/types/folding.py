@@ -118,10 +118,16 @@ class AnswerFold:
             choice = self._choices[chunk.index] = _OpenChoice()
         if chunk.text:
             choice.text.append(chunk.text)
+            # Nearly every chunk has nothing else.
             if (
-                chunk.logprobs is None
-                and chunk.finish_reason is None
+                chunk.finish_reason is None
+                and chunk.usage is None
+                and chunk.logprobs is None
                 and chunk.reasoning is None
+                and not chunk.tool_calls
+                and chunk.extra is None
+                and chunk.refusal is None
+                and chunk.audio is None
                 and not chunk.warnings
             ):
                 return
