@@ -156,11 +156,15 @@ class FairQueue:
 
     def displaced_by(self, tenant: Hashable, gates: Sequence[Gate]) -> list[Ticket]:
         """Give the calls that have to leave a full queue for one of `tenant`: the newest of whoever has most."""
-        lines = filter(None, map(self._lines.get, gates))
-        full: list[tuple[Crowd | None, int, Line | None]]
-        full = [(line.crowd, line.calls, line) for line in lines if line.calls >= line.gate.max_waiting]
+        full: list[tuple[Crowd | None, int, Line | None]] = []
+        for gate in gates:
+            line = self._lines.get(gate)
+            if line is not None and line.calls >= gate.max_waiting:
+                full.append((line.crowd, line.calls, line))
         if self._size >= self.max_size:
             full.append((self._crowd, self._size, None))
+        if not full:
+            return []
         displaced: list[Ticket] = []
         for crowd, room, line in full:
             if crowd is None or not crowd.gives_way(tenant, room):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gatewright.errors import DeadlineExceeded, GatewayError, RateLimited
 from gatewright.layers.rate_limiter.lanes import Lane
 from gatewright.layers.rate_limiter.limit import Limit
-from gatewright.layers.rate_limiter.outlook import expected_wait, outlook
+from gatewright.layers.rate_limiter.outlook import expected_wait, is_certain_by, outlook
 from gatewright.layers.rate_limiter.permit import Claim
 from gatewright.layers.rate_limiter.waiter import Waiter
 
@@ -22,7 +22,7 @@ def hopeless(waiter: Waiter, now: float) -> GatewayError | None:
     """Say why a call that has just come cannot make it in time; None where it can."""
     claim = waiter.claim
     paused = [limit.scope for limit in waiter.limits.all if limit.paused_until > waiter.expires]
-    if not paused and claim.deadline is None:
+    if not paused and (claim.deadline is None or is_certain_by(waiter.ticket, claim.deadline - now, now)):
         return None
     expected = expected_wait(waiter.ticket, now)
     if paused or (claim.deadline is not None and now + expected > claim.deadline):
