@@ -141,7 +141,7 @@ class _Scenes:
         tokens = [str(usage[name]) for name in ("prompt_tokens", "completion_tokens") if name in usage]
         parts = [
             f"{headers['x-gatewright-provider']} answered as {model}",
-            f"{attempts} attempt{'s' if attempts > 1 else ''}",
+            f"{attempts} attempt{'s' if attempts != 1 else ''}",
             f"{' + '.join(tokens)} tokens",
             f"${cost}" if cost is not None else "",
             f"{seconds:.2f} s",
