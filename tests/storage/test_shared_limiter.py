@@ -116,6 +116,26 @@ async def test_a_queue_timeout_and_a_deadline_end_the_waiting(process):
     assert other.limiter.is_idle
 
 
+async def test_a_call_that_cannot_go_in_time_for_other_processes_calls_is_refused_at_once(process):
+    one, two, other = (process(requests_per_minute=120, burst_size=1) for _ in range(3))
+    await one.admit()
+    waiting = [asyncio.create_task(each.admit()) for each in (one, two) for _ in range(20)]
+    await asyncio.sleep(0.1)
+    mine = [asyncio.create_task(other.admit(deadline=now() + 30)) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    began = now()
+    with pytest.raises(RateLimited, match="has less time"):  # two seconds for its own, and turns of the others between
+        await other.admit(deadline=now() + 4)
+    assert now() - began < 1.0
+    for call in (*waiting, *mine):
+        call.cancel()
+    await asyncio.wait((*waiting, *mine))
+    await asyncio.sleep(1.2)  # nobody waits any more, and that is known after a second
+    await other.admit()
+    call = asyncio.create_task(other.admit(deadline=now() + 4))
+    assert (await call).settle(1)
+
+
 async def test_a_raised_limit_lets_waiting_calls_go(process):
     one = process(requests_per_minute=0.1, burst_size=1)
     await one.admit()

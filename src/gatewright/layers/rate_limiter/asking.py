@@ -35,11 +35,13 @@ class Asking:
         now: Callable[[], float],
         wake: Callable[[Limit], None],
         waits: Callable[[Waiter], bool],
+        waiting_for: Callable[[Limit], int],
     ) -> None:
         self._ledger = ledger
         self._now = now
         self._wake = wake
         self._waits = waits
+        self._waiting_for = waiting_for
 
     def reserve(self, waiter: Waiter, now: float) -> Refusal | None:
         """Say that a call has its room (None), or which limit keeps it for how many seconds."""
@@ -86,7 +88,7 @@ class Asking:
 
         waiter.asking = True
         waiter.refused = None
-        self._ledger.ask(limits, waiter.claim.tokens, answered, waits=True)
+        self._ledger.ask(limits, waiter.claim.tokens, answered, self._waiting_for)
         under_way = waiter.asking
 
 

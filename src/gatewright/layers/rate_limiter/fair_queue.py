@@ -174,6 +174,11 @@ class FairQueue:
                 displaced.append(self._roster.newest(crowd.heaviest(), line))
         return displaced
 
+    def waiting_for(self, gate: Gate) -> int:
+        """Give how many calls wait for a gate, here or further on."""
+        line = self._lines.get(gate)
+        return 0 if line is None else line.calls
+
     def position(self, ticket: Ticket) -> int:
         """Give a call's place among its tenant's calls of the same gates: 1 is the next; 0 if it does not wait."""
         return position(ticket)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import NamedTuple
 
 from gatewright.layers.rate_limiter.bucket import SHORTEST_WAIT, Bucket
 from gatewright.layers.rate_limiter.config import RateLimitConfig
 
-__all__ = ["UNLIMITED", "Limit"]
+__all__ = ["NOBODY", "UNLIMITED", "Limit", "Others"]
 
 UNLIMITED = sys.maxsize
 """As many as there can be: a whole number, because the interpreter compares it fast with another."""
@@ -17,6 +18,17 @@ UNLIMITED = sys.maxsize
 SLOWEST = 1e-12
 # How much of the newest call's duration goes into the average.
 SMOOTHING = 0.1
+
+
+class Others(NamedTuple):
+    """How many other processes have how many calls that wait for a limit, as far as is known until then."""
+
+    processes: float
+    calls: float
+    until: float
+
+
+NOBODY = Others(0.0, 0.0, -math.inf)
 
 
 class Limit:
@@ -36,6 +48,7 @@ class Limit:
         "held_for",
         "in_flight",
         "most",
+        "others",
         "paused_until",
         "pinned",
         "requests",
@@ -54,6 +67,7 @@ class Limit:
         self.pinned = 0
         self.paused_until = -math.inf
         self.held_for = 0.0
+        self.others = NOBODY
         self.change(config, now)
 
     def __repr__(self) -> str:
@@ -111,8 +125,14 @@ class Limit:
     def drain_time(self, calls: float, tokens: float, now: float, last: float = 0.0) -> float:
         """Give the seconds in which `calls` calls of `tokens` in all will have begun, as far as can be told.
 
-        The last is of `last` tokens: one above the burst begins when the bucket is full.
+        The last is of `last` tokens: one above the burst begins when the bucket is full. Where other processes' calls
+        wait, too, each of these has a turn for each of ours.
         """
+        others = self.others
+        if others.until > now and calls > 0.0:
+            turns = 1.0 + min(others.processes, others.calls / calls)
+            calls *= turns
+            tokens *= turns
         # Asked for every call that gets in line, and so without `max`.
         longest = self.paused_until - now
         if longest < 0.0:

@@ -4,21 +4,24 @@
 -- ARGV[1]: doubles: tokens, lease, whether the call waits (1) or comes just now; 8 bytes that name the process; then
 --   doubles for each limit: requests a second and their burst, tokens a second and their
 --   burst (a rate below zero: no such limit), the maximum at once (0: none), requests and tokens to put back of calls
---   that ended (below zero: owed), and what the process believes is left: requests, tokens, seconds of pause. What
---   Redis has forgotten, in a restart or a flush, is taken from there, where those calls are settled already.
+--   that ended (below zero: owed), what the process believes is left: requests, tokens, seconds of pause, and how many
+--   of its calls wait for this limit. What Redis has forgotten, in a restart or a flush, is taken from there, where
+--   those calls are settled already.
 -- ARGV[2]: the permit's name. ARGV[3...]: the permits to take out of each set, 16 bytes each.
 -- Gives doubles: the wait (0: charged) and the number of the limit that asks for it; then for each limit: requests and
---   tokens left, the seconds of its pause, the permits under way.
+--   tokens left, the seconds of its pause, the permits under way, and how many other processes have how many calls that
+--   wait for it.
 --
--- A bucket also has the processes whose waiting calls found too few tokens, or nobody gone, in the order in which they
--- came: 8 bytes of name, the tokens that the call needs, and until when it is believed to wait. The first of them is
+-- A bucket also has the processes whose calls wait: 8 bytes of name, the tokens that the first of these needs, until
+-- when it is believed to wait, and how many wait. Those whose call found too few tokens, or nobody gone, stand in line
+-- in the order in which they came; the others need -1. The first in line is
 -- left as much as it needs, a place at once included, or whoever asks for less, or just when a call of its own has
 -- ended, would always be before it. It leaves the line when its call goes, when another limit keeps that call waiting,
 -- or when nothing was heard of it for TURN seconds.
 local TURN, FIRST_AGAIN = 1, 0.02
-local IN_LINE = 24
+local IN_LINE = 32
 local tokens, lease, waits, me, at = struct.unpack('<dddc8', ARGV[1])
-local count = (#ARGV[1] - 32) / 80
+local count = (#ARGV[1] - 32) / 88
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local states = redis.call('MGET', unpack(KEYS, 1, count))
@@ -36,23 +39,27 @@ for i = 1, count do
   local one = {}
   local requests_back, tokens_back, known_requests, known_tokens, known_pause
   one.request_rate, one.request_burst, one.token_rate, one.token_burst, one.maximum, requests_back, tokens_back,
-    known_requests, known_tokens, known_pause, at = struct.unpack('<dddddddddd', ARGV[1], at)
+    known_requests, known_tokens, known_pause, one.waiting, at = struct.unpack('<ddddddddddd', ARGV[1], at)
   if states[i] then
     one.requests, one.tokens, one.at, one.paused = struct.unpack('<dddd', states[i])
   else
     one.requests, one.tokens, one.at, one.paused = known_requests, known_tokens, now + known_pause, now + known_pause
     requests_back, tokens_back = 0, 0
   end
-  one.line = {}
+  one.line, one.others, one.theirs = {}, 0, 0
+  local first
   for from = 33, states[i] and #states[i] or 0, IN_LINE do
-    local process, needs, waits_until = struct.unpack('<c8dd', states[i], from)
+    local process, needs, waits_until, calls = struct.unpack('<c8ddd', states[i], from)
     if waits_until > now then
-      one.line[#one.line + 1] = {process, needs, waits_until}
+      one.line[#one.line + 1] = {process, needs, waits_until, calls}
+      if needs >= 0 and not first then first = one.line[#one.line] end
+      if process ~= me then
+        one.others, one.theirs = one.others + 1, one.theirs + calls
+      end
     else
       one.changed = true
     end
   end
-  local first = one.line[1]
   local theirs = first and first[1] ~= me
   if now > one.at then
     local elapsed = now - one.at
@@ -94,35 +101,32 @@ local function time_to_fill(level, rate, burst)
   return rate > 0 and (burst - level) / rate or 0
 end
 
-local function leave_line(one)
+-- What this process has there is renewed where it would lapse soon; whoever comes to stand in line does so at its end.
+local function say(one, needs, calls)
   for place, other in ipairs(one.line) do
     if other[1] == me then
-      table.remove(one.line, place)
+      if calls > 0 and other[2] == needs and other[4] == calls and other[3] >= now + TURN / 2 then return end
       one.changed = true
-      return
-    end
-  end
-end
-
-local function stand_in_line(one)
-  for _, other in ipairs(one.line) do
-    if other[1] == me then
-      if other[2] ~= tokens or other[3] < now + TURN / 2 then
-        other[2], other[3], one.changed = tokens, now + TURN, true
+      if calls > 0 and (needs < 0 or other[2] >= 0) then
+        other[2], other[3], other[4] = needs, now + TURN, calls
+        return
       end
-      return
+      table.remove(one.line, place)
+      break
     end
   end
-  one.line[#one.line + 1] = {me, tokens, now + TURN}
-  one.changed = true
+  if calls > 0 then
+    one.line[#one.line + 1] = {me, needs, now + TURN, calls}
+    one.changed = true
+  end
 end
 
 for i = 1, count do
   local one = limits[i]
-  if longest == 0 or (waits == 1 and i ~= by) then
-    leave_line(one)
-  elseif waits == 1 and one.in_turn then
-    stand_in_line(one)
+  if longest == 0 then
+    say(one, -1, one.waiting - waits)
+  elseif waits == 1 then
+    say(one, i == by and one.in_turn and tokens or -1, math.max(1, one.waiting))
   end
   if longest == 0 then
     one.requests = one.requests - (one.request_rate >= 0 and 1 or 0)
@@ -136,7 +140,7 @@ for i = 1, count do
     -- Full again, it is as good as forgotten; a debt is remembered for a month at most.
     local state = struct.pack('<dddd', one.requests, one.tokens, one.at, one.paused)
     for place, other in ipairs(one.line) do
-      state = state .. struct.pack('<c8dd', other[1], other[2], other[3])
+      state = state .. struct.pack('<c8ddd', other[1], other[2], other[3], other[4])
     end
     redis.call('SET', KEYS[i], state,
       'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))
@@ -151,6 +155,7 @@ end
 local left = {struct.pack('<dd', longest, by)}
 for i = 1, count do
   local one = limits[i]
-  left[i + 1] = struct.pack('<dddd', one.requests, one.tokens, math.max(0, one.paused - now), one.under_way)
+  left[i + 1] = struct.pack('<dddddd',
+    one.requests, one.tokens, math.max(0, one.paused - now), one.under_way, one.others, one.theirs)
 end
 return table.concat(left)

@@ -12,12 +12,12 @@ from gatewright.clock import MONOTONIC, Clock
 from gatewright.layers.rate_limiter.amendments import Amendments
 from gatewright.layers.rate_limiter.leases import LEASE, Leases
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
-from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.limit import NOBODY, Limit, Others
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.permit import Giver, NoGiver, Permit
 from gatewright.layers.rate_limiter.shared_terms import (
     AMEND,
-    BACK_AND_BELIEF,
+    BACK_BELIEF_AND_WAITING,
     CHARGE,
     LEFT,
     RENEW,
@@ -35,6 +35,8 @@ Refusal = tuple[Limit, float]
 """The limit that has no room, and the seconds until it may have; infinity where another call has to end first."""
 
 MAX_TERMS = 20_000
+BELIEVED = 2.0
+"""Seconds for which other processes are believed to wait as they did."""
 
 
 class SharedPermit(Permit, eq=False, gc=False):
@@ -106,11 +108,16 @@ class SharedLedger:
             raise
 
     def ask(
-        self, limits: Sequence[Limit], tokens: float, then: Callable[[Permit | Refusal], None], *, waits: bool = False
+        self,
+        limits: Sequence[Limit],
+        tokens: float,
+        then: Callable[[Permit | Refusal], None],
+        waiting_for: Callable[[Limit], int] | None = None,
     ) -> None:
         """Do the same without waiting; `then` is given the outcome, once and for certain, maybe before this returns.
 
-        One that `waits`, and asks again at least twice a second, has its turn before other processes' smaller calls.
+        One that waits, and asks again at least twice a second, has its turn before other processes' smaller calls;
+        `waiting_for` says how many of this process do so at each limit.
         """
         if self._store.is_degraded:
             then(self.locally(limits, tokens))
@@ -120,14 +127,18 @@ class SharedLedger:
         keys: list[bytes] = []
         permit_keys: list[bytes] = []
         ended: list[bytes] = []
-        packed = [CHARGE.pack(tokens, LEASE, 1.0 if waits else 0.0, self._process)]
+        packed = [CHARGE.pack(tokens, LEASE, 0.0 if waiting_for is None else 1.0, self._process)]
         for limit in limits:
             terms = known.get(limit.scope)
             if terms is None or terms.config is not limit.config:
                 terms = self.terms(limit)
             keys.append(terms.key)
             packed.append(terms.rates_and_maximum)
-            packed.append(BACK_AND_BELIEF.pack(*take(limit), *belief(limit, now)))
+            packed.append(
+                BACK_BELIEF_AND_WAITING.pack(
+                    *take(limit), *belief(limit, now), 0.0 if waiting_for is None else waiting_for(limit)
+                )
+            )
             if terms.permits_key is not None:
                 permit_keys.append(terms.permits_key)
                 ended.append(self._amendments.take_released(terms.permits_key))
@@ -219,8 +230,10 @@ class SharedLedger:
         wait, by = VERDICT.unpack_from(reply)
         at = VERDICT.size
         for limit in limits:
-            requests_left, tokens_left, pause, _ = LEFT.unpack_from(reply, at)
+            requests_left, tokens_left, pause, _, others, their_calls = LEFT.unpack_from(reply, at)
             mirror(limit, now, requests_left, tokens_left, pause)
+            if others or limit.others is not NOBODY:
+                limit.others = Others(others, their_calls, now + BELIEVED) if others else NOBODY
             at += LEFT.size
         if by:
             return limits[int(by) - 1], wait

@@ -14,7 +14,7 @@ __all__ = [
     "AMEND",
     "AMENDED",
     "AMENDMENT",
-    "BACK_AND_BELIEF",
+    "BACK_BELIEF_AND_WAITING",
     "CHARGE",
     "LEFT",
     "RENEW",
@@ -27,8 +27,8 @@ __all__ = [
 
 CHARGE = Struct("<ddd8s")
 VERDICT = Struct("<dd")
-BACK_AND_BELIEF = Struct("<ddddd")
-LEFT = Struct("<dddd")
+BACK_BELIEF_AND_WAITING = Struct("<dddddd")
+LEFT = Struct("<dddddd")
 AMENDMENT = Struct("<dddddddd")
 AMENDED = Struct("<ddd")
 

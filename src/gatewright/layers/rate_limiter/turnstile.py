@@ -48,7 +48,11 @@ class Turnstile:
         self._alarm = Alarm(clock, self._ring)
         self._now = 0.0
         waits = self._waiters.__contains__
-        self._asking = None if shared is None else Asking(shared, clock.now, lambda one: self.wake((one,)), waits)
+        self._asking = (
+            None
+            if shared is None
+            else Asking(shared, clock.now, lambda one: self.wake((one,)), waits, self._queue.waiting_for)
+        )
         if shared is not None:
             shared.on_return = self._ask_all_again
 
