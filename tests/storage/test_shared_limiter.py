@@ -120,9 +120,9 @@ async def test_a_call_that_cannot_go_in_time_for_other_processes_calls_is_refuse
     one, two, other = (process(requests_per_minute=120, burst_size=1) for _ in range(3))
     await one.admit()
     waiting = [asyncio.create_task(each.admit()) for each in (one, two) for _ in range(20)]
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)  # they have asked again, and are known to wait
     mine = [asyncio.create_task(other.admit(deadline=now() + 30)) for _ in range(4)]
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     began = now()
     with pytest.raises(RateLimited, match="has less time"):  # two seconds for its own, and turns of the others between
         await other.admit(deadline=now() + 4)
