@@ -83,15 +83,14 @@ def _wait(lane: Lane, calls: int, cost: float, last: float, now: float) -> float
     """
     longest = 0.0
     for line in lane.lines:
-        ahead, ahead_cost = _due_sooner(lane, line)
-        sharers = _sharers(lane, line)
-        ahead += 1 + (calls - 1) * sharers
-        ahead_cost += last + (cost - last) * sharers
-        if ahead > line.calls:
-            ahead = line.calls
-        if ahead_cost > line.cost:
-            ahead_cost = line.cost
-        wait = line.gate.drain_time(ahead, ahead_cost, now, last)
+        others, others_cost = _due_sooner(lane, line)
+        beside = _sharers(lane, line) - 1.0
+        others += (calls - 1) * beside
+        others_cost += (cost - last) * beside
+        # There are no more of them than wait.
+        others = min(others, line.calls - lane.length)
+        others_cost = min(others_cost, line.cost - lane.cost)
+        wait = line.gate.drain_time(calls + others, cost + others_cost, now, last)
         if wait > longest:
             longest = wait
     return longest
