@@ -9,7 +9,7 @@ from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
 __all__ = ["expected_wait", "is_certain_by", "newcomers_wait", "outlook", "position", "wait_behind"]
 
 LOOKS = 32
-"""Lanes that are looked at before a gate: each call that comes looks once."""
+"""Lanes that are looked at before a gate, at most: whoever may come too late looks as it comes."""
 
 
 def position(ticket: Ticket) -> int:

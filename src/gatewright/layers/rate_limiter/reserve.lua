@@ -14,10 +14,10 @@
 --
 -- A bucket also has the processes whose calls wait: 8 bytes of name, the tokens that the first of these needs, until
 -- when it is believed to wait, and how many wait. Those whose call found too few tokens, or nobody gone, stand in line
--- in the order in which they came; the others need -1. The first in line is
--- left as much as it needs, a place at once included, or whoever asks for less, or just when a call of its own has
--- ended, would always be before it. It leaves the line when its call goes, when another limit keeps that call waiting,
--- or when nothing was heard of it for TURN seconds.
+-- in the order in which they came; the others need -1. The first in line is left as much as it needs, a place at once
+-- included, or whoever asks for less, or just when a call of its own has ended, would always be before it. It leaves
+-- the line when its call goes, when another limit keeps that call waiting, or when nothing was heard of it for TURN
+-- seconds.
 local TURN, FIRST_AGAIN = 1, 0.02
 local IN_LINE = 32
 local tokens, lease, waits, me, at = struct.unpack('<dddc8', ARGV[1])

@@ -18,7 +18,7 @@ from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.outlook import wait_behind
 from gatewright.layers.rate_limiter.permit import Giver, Permit
 from gatewright.layers.rate_limiter.refusals import cannot_wait, waited_too_long
-from gatewright.layers.rate_limiter.waiter import Waiter
+from gatewright.layers.rate_limiter.waiter import Rivals, Waiter
 from gatewright.pipeline.room import soonest
 
 if TYPE_CHECKING:
@@ -211,10 +211,14 @@ class Turnstile:
         rivals = waiter.rivals
         if rivals is not None:
             rivals.refusals.append(error)
-            if not rivals.complete or any(one in self._waiters for one in rivals.waiters):
+            if not rivals.complete or self._is_waited_at(rivals):
                 return
             error = soonest(rivals.refusals)
         self._fail(waiter, error)
+
+    def _is_waited_at(self, rivals: Rivals) -> bool:
+        """Whether their call still waits at any of them."""
+        return any(one in self._waiters for one in rivals.waiters)
 
     def _fail(self, waiter: Waiter, error: GatewayError) -> None:
         error.asked = False

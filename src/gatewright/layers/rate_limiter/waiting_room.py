@@ -47,14 +47,11 @@ class WaitingRoom(Turnstile):
             return self._enter(places[0], standing, future)
         rivals = Rivals()
         for place in places:
-            try:
-                rivals.waiters.append(self._enter(place, standing, future, rivals))
-            except RateLimited as error:
-                rivals.refusals.append(error)
+            self._take_place(rivals, place, standing, future)
             if future.done():
                 break
         rivals.complete = True
-        if not future.done() and not any(waiter in self._waiters for waiter in rivals.waiters):
+        if not future.done() and not self._is_waited_at(rivals):
             raise soonest(rivals.refusals)
         return rivals.waiters[0]
 
@@ -64,12 +61,9 @@ class WaitingRoom(Turnstile):
             return
         rivals = waiter.rivals = waiter.rivals or Rivals(waiter)
         rivals.complete = False
-        try:
-            rivals.waiters.append(self._enter(place, standing, waiter.future, rivals, waiter.queued_at))
-        except RateLimited as error:
-            rivals.refusals.append(error)
+        self._take_place(rivals, place, standing, waiter.future, waiter.queued_at)
         rivals.complete = True
-        if not waiter.future.done() and not any(one in self._waiters for one in rivals.waiters):
+        if not waiter.future.done() and not self._is_waited_at(rivals):
             self._fail(waiter, soonest(rivals.refusals))
 
     def reconsider(
@@ -104,6 +98,20 @@ class WaitingRoom(Turnstile):
         for waiter in [one for one in self._waiters if limit in one.limits.all]:
             self._end(waiter, error())
         self.pump()
+
+    def _take_place(
+        self,
+        rivals: Rivals,
+        place: Place,
+        standing: Standing,
+        future: asyncio.Future[Permit],
+        since: float | None = None,
+    ) -> None:
+        """Take one more place of a call, or keep in mind why it may not wait there."""
+        try:
+            rivals.waiters.append(self._enter(place, standing, future, rivals, since))
+        except RateLimited as error:
+            rivals.refusals.append(error)
 
     def _enter(
         self,

@@ -7,7 +7,7 @@ import time
 from importlib.resources import files
 from typing import Any, cast
 
-from gatewright.layers.deduplication.shared.parts import Gone, Part, decoded, encoded
+from gatewright.layers.deduplication.shared.parts import GONE, Part, decoded
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis import RedisStore, Script
 
@@ -21,11 +21,8 @@ FOLLOWING = 2.0
 """Seconds for which a follower is believed to be there that has not read on."""
 READ_ON = 3.0
 """Seconds for which those who follow can read the end, however short the window."""
-
-
 AGE = 16
 """Characters of the seconds since a flight landed, before the call that led it."""
-GONE = encoded(Gone()) or b""
 
 
 def _script(name: str) -> Script:
@@ -92,10 +89,11 @@ class SharedBoard:
 
     def _left_open(self, name: str, call_id: str) -> None:
         """Remember what Redis may have for led, of which nobody will tell the end; past its lease it is forgotten."""
-        now = time.monotonic()
-        for flight in [flight for flight, since in self._left.items() if now - since > LEASE]:
-            del self._left[flight]
-        self._left[name, call_id] = now
+        left, now = self._left, time.monotonic()
+        left.pop((name, call_id), None)  # the newest stand last
+        left[name, call_id] = now
+        while now - left[oldest := next(iter(left))] > LEASE:
+            del left[oldest]
 
     def _end_what_was_left(self) -> None:
         """Tell Redis, which is back, so that nobody waits for those."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gatewright.layers.deduplication.shared.board import LEASE, SharedBoard
-from gatewright.layers.deduplication.shared.parts import Gone, Part, encoded
+from gatewright.layers.deduplication.shared.parts import GONE, Part, encoded
 
 __all__ = ["Lead"]
 
@@ -57,7 +57,7 @@ class Lead:
             return
         data = encoded(part)
         if data is None:
-            data, how = encoded(Gone()) or b"", "fail"
+            data, how = GONE, "fail"
         self._parts.append(data)
         self._how = how
         self._more.set()

@@ -11,7 +11,7 @@ from gatewright.errors import CallCancelled, DeadlineExceeded, GatewayClosed, Ga
 from gatewright.layers.cache.answers import answer_data, answer_of, kept_answer
 from gatewright.types.results import Answer, Chunk, Embeddings
 
-__all__ = ["Came", "Failed", "Gone", "Landed", "Part", "Whole", "decoded", "encoded", "failure", "whole_part"]
+__all__ = ["GONE", "Came", "Failed", "Gone", "Landed", "Part", "Whole", "decoded", "encoded", "failure", "whole_part"]
 
 
 class Came(msgspec.Struct, frozen=True, tag="c"):
@@ -97,6 +97,10 @@ def encoded(part: Part) -> bytes | None:
         return _encode(part)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return None
+
+
+GONE = encoded(Gone()) or b""
+"""That, written."""
 
 
 def decoded(data: bytes) -> Part:
