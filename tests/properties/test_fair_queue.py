@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,37 +21,74 @@ def let_go(_ticket):
     return None
 
 
-@settings(max_examples=150)
-@given(
-    tenants=st.lists(
-        st.tuples(st.floats(0.1, 10), st.lists(st.integers(1, 5000), min_size=1, max_size=25)), min_size=2, max_size=6
-    ),
-    data=st.data(),
-)
-def test_the_shares_of_backlogged_tenants_differ_by_at_most_one_request_of_each(tenants, data):
-    """The bound of Goyal et al., theorem 1, over every interval in which both are backlogged."""
+backlogs = st.lists(st.lists(st.integers(1, 5000), min_size=1, max_size=25), min_size=2, max_size=8)
+weights = st.lists(st.sampled_from([1.0, 1.0, 2.0, 100.0]) | st.floats(0.1, 10), min_size=8, max_size=8)
+
+
+def serve(backlogs, weights, data):
+    """Let everything go of tenants that are all there from the start; gives (tenant, cost, who had calls left)."""
     queue = FairQueue()
     gate = Limit("global:", UNLIMITED, 0.0, shared=True)
-    arrivals = [(tenant, cost) for tenant, (_, costs) in enumerate(tenants) for cost in costs]
-    for tenant, cost in data.draw(st.permutations(arrivals)):
-        queue.enqueue((tenant, cost), tenant=tenant, gates=(gate,), cost=cost, now=0.0, weight=tenants[tenant][0])
-    left = [len(costs) for _, costs in tenants]
-    served = [[0.0] for _ in tenants]
-    backlogged_for = [0] * len(tenants)
+    calls = [iter(costs) for costs in backlogs]
+    turns = [tenant for tenant, costs in enumerate(backlogs) for _ in costs]
+    for tenant in data.draw(st.permutations(turns)):
+        cost = next(calls[tenant])
+        queue.enqueue((tenant, cost), tenant=tenant, gates=(gate,), cost=cost, now=0.0, weight=weights[tenant])
+    left = [len(costs) for costs in backlogs]
     while (ticket := queue.next(0.0, let_go)) is not None:
         tenant, cost = ticket.call
+        before = [bool(calls) for calls in left]
         left[tenant] -= 1
+        yield tenant, cost, before, all(left)
+    assert left == [0] * len(backlogs)
+
+
+@settings(max_examples=300)
+@given(backlogs=backlogs, weights=weights, data=st.data())
+def test_each_backlogged_tenants_share_is_within_one_request_of_its_weight(backlogs, weights, data):
+    """The bound of Bennett and Zhang, "WF2Q", INFOCOM 1996; once some are done, of two requests."""
+    weights = weights[: len(backlogs)]
+    served, due = [0.0] * len(backlogs), [0.0] * len(backlogs)
+    largest = max(max(costs) for costs in backlogs)
+    largest_of = [max(costs) for costs in backlogs]
+    for tenant, cost, backlogged, all_are in serve(backlogs, weights, data):
+        whole = sum(weight for weight, there in zip(weights, backlogged, strict=True) if there)
+        served[tenant] += cost
+        for each, there in enumerate(backlogged):
+            if there:
+                due[each] += cost * weights[each] / whole
+                assert abs(served[each] - due[each]) <= largest * (1 if all_are else 2) * (1 + 1e-9)
+        if all_are:
+            for f, g in combinations(range(len(backlogs)), 2):
+                gap = abs(served[f] / weights[f] - served[g] / weights[g])
+                assert gap <= (largest_of[f] / weights[f] + largest_of[g] / weights[g]) * (1 + 1e-9)
+
+
+@settings(max_examples=150)
+@given(backlogs=backlogs, data=st.data())
+def test_what_tenants_of_one_weight_get_differs_by_at_most_one_request_of_each(backlogs, data):
+    """The bound of Goyal et al., theorem 1, over every interval in which both are backlogged."""
+    served = [[0] for _ in backlogs]
+    backlogged_for = [0] * len(backlogs)
+    for tenant, cost, backlogged, _ in serve(backlogs, [1.0] * len(backlogs), data):
         for other, sums in enumerate(served):
-            sums.append(sums[-1] + (cost / tenants[tenant][0] if other == tenant else 0.0))
-            backlogged_for[other] += left[other] > 0
-    largest = [max(costs) / weight for weight, costs in tenants]
-    for f in range(len(tenants)):
-        for g in range(f):
-            both = min(backlogged_for[f], backlogged_for[g])
-            gaps = [served[f][step] - served[g][step] for step in range(both + 1)]
-            # Over any interval: the largest difference of two gaps.
-            assert max(gaps) - min(gaps) <= (largest[f] + largest[g]) * (1 + 1e-9)
-    assert left == [0] * len(tenants)
+            sums.append(sums[-1] + (cost if other == tenant else 0))
+            backlogged_for[other] += backlogged[other]
+    for f, g in combinations(range(len(backlogs)), 2):
+        both = min(backlogged_for[f], backlogged_for[g])
+        gaps = [served[f][step] - served[g][step] for step in range(both)]
+        # Over any interval: the largest difference of two gaps.
+        assert max(gaps) - min(gaps) <= max(backlogs[f]) + max(backlogs[g])
+
+
+def test_a_heavy_tenant_does_not_wait_for_the_first_call_of_each_light_one():
+    queue = FairQueue()
+    gate = Limit("global:", UNLIMITED, 0.0, shared=True)
+    for tenant, weight in [(f"light {n}", 1.0) for n in range(10)] + [("heavy", 100.0)]:
+        for _ in range(120):
+            queue.enqueue(tenant, tenant=tenant, gates=(gate,), cost=10, now=0.0, weight=weight)
+    went = [queue.next(0.0, let_go).call for _ in range(110)]
+    assert [went[: n + 1].count("heavy") for n in (10, 54, 109)] == [10, 50, 100]
 
 
 class World:

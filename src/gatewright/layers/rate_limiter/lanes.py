@@ -5,28 +5,25 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from heapq import heapify, heappop, heapreplace
 from itertools import takewhile
 from typing import Any, Protocol
 
 from gatewright.layers.rate_limiter.crowd import Crowd
+from gatewright.layers.rate_limiter.row import Due, Entry, Order, Row
 
-__all__ = ["Contest", "Entry", "Gate", "Lane", "Line", "Share", "Ticket", "compact", "surface"]
+__all__ = ["Contest", "Gate", "Lane", "Line", "Share", "Ticket"]
 
 
 class Gate(Protocol):
     """What a call needs room at, such as a limit; told apart by identity.
 
-    `shared` says whether other tenants pass it too. `pinned` is counted up and down by whatever refers to it.
+    `shared` says whether other tenants pass it too, `max_waiting` how many calls may wait for it. `pinned` is counted
+    up and down by whatever refers to it.
     """
 
     shared: bool
+    max_waiting: int
     pinned: int
-
-    @property
-    def max_waiting(self) -> int:
-        """How many calls may wait for it."""
-        ...
 
     def time_until(self, tokens: float, now: float) -> float:
         """Give the seconds until a call of so many tokens finds room, if nobody else takes it; infinity: who knows."""
@@ -57,18 +54,35 @@ class Ticket:
 class Contest:
     """One priority class before one shared gate: its virtual time, and how many shares of what weight contend.
 
-    `begins` is the virtual time at which the call began that passed last: who comes now begins there.
+    `begins` is the virtual time at which the call began that passed last: who comes now begins there. `heaviest` is the
+    largest weight of those that contend, or did lately; `uneven` says that they have not all the same.
     """
 
-    __slots__ = ("begins", "contending", "idle", "shares", "virtual", "weight")
+    __slots__ = ("begins", "contending", "heaviest", "idle", "shares", "uneven", "virtual", "weight")
 
     def __init__(self) -> None:
         self.virtual = 0.0
         self.begins = 0.0
         self.contending = 0
         self.weight = 0.0
+        self.heaviest = 0.0
+        self.uneven = False
         self.shares: dict[Hashable, Share] = {}
         self.idle: list[tuple[float, int, Share]] = []
+
+    def enter(self, weight: float) -> None:
+        """Count one more share that contends."""
+        if not self.contending:
+            self.heaviest, self.uneven = weight, False
+        elif weight != self.heaviest:
+            self.heaviest, self.uneven = max(self.heaviest, weight), True
+        self.contending += 1
+        self.weight += weight
+
+    def leave(self, weight: float) -> None:
+        """Count one share less that contends."""
+        self.contending -= 1
+        self.weight -= weight
 
     def forget(self) -> None:
         """Let go of all shares, which refer to this: what goes in circles is freed late, and all at once."""
@@ -77,7 +91,7 @@ class Contest:
 
 
 class Share:
-    """What one tenant has had of one shared gate; `tag` is the virtual time at which its next call is due.
+    """What one tenant has had of one shared gate; `tag` is the virtual time at which its next call may begin.
 
     `since` is the virtual time at which it came, below zero: of those due at the same time the last to come is first.
     `contending` counts its lanes that could pass or wait right here: what is held up elsewhere claims nothing.
@@ -103,16 +117,22 @@ class Share:
             self.tag = max(self.tag, begins)
             self.since = -begins
             self.counted_weight = self.weight
-            self.contest.weight += self.weight
-            self.contest.contending += 1
+            self.contest.enter(self.weight)
         self.contending += 1
 
     def leave(self) -> None:
         """Count one lane less that contends."""
         self.contending -= 1
         if not self.contending:
-            self.contest.weight -= self.counted_weight
-            self.contest.contending -= 1
+            self.contest.leave(self.counted_weight)
+
+    def due(self, cost: float) -> float:
+        """Give the virtual time at which its next call, of this cost, has to begin at the latest.
+
+        It is the time at which it would have to end, less the time that a tenant of the largest weight would take.
+        """
+        contest = self.contest
+        return self.tag + cost / self.weight - cost / contest.heaviest if contest.uneven else self.tag
 
     def charge(self, cost: float) -> None:
         """Move the virtual time on by a call that passes now."""
@@ -127,13 +147,6 @@ class Share:
         self.tag += cost / self.weight
 
 
-Order = tuple[int, float, float, int]
-"""How urgent a lane is, the smaller the sooner: its rank, its share's tag and `since`, its first call's arrival."""
-
-Entry = tuple[Order, int, "Lane"]
-"""A lane in a heap: its order, a number that tells entries apart, the lane."""
-
-
 class Line:
     """Everything that waits for one gate: how much it is, and the lanes parked there, the most urgent on top."""
 
@@ -146,7 +159,7 @@ class Line:
         self.calls = 0
         self.cost = 0.0
         self.crowd = Crowd() if gate.shared else None
-        self.parked: list[Entry] = []
+        self.parked = Row(self)
         self.alarm = math.inf
         self.holder: Lane | None = None
         self.contests: dict[int, Contest] = {}
@@ -203,9 +216,21 @@ class Lane:
         shared gate, which is the first.
         """
         share = self.outermost if line is None else self.shares.get(line)
+        first = self.tickets[0]
         if share is None:
-            return (self.rank, 0.0, 0.0, self.tickets[0].seq)
-        return (self.rank, share.tag, share.since, self.tickets[0].seq)
+            return (self.rank, False, 0.0, 0.0, first.seq)
+        if share.contest.uneven:
+            if share.tag > share.contest.virtual:
+                return (self.rank, True, share.tag, share.since, first.seq)
+            return (self.rank, False, share.due(first.cost), share.since, first.seq)
+        return (self.rank, False, share.tag, share.since, first.seq)
+
+    def due_at(self, line: Line) -> Due:
+        """When it is due in a line, whether that is early or not."""
+        first, share = self.tickets[0], self.shares.get(line)
+        if share is None:
+            return (self.rank, 0.0, 0.0, first.seq)
+        return (self.rank, share.due(first.cost), share.since, first.seq)
 
     def ahead_of(self, ticket: Ticket) -> Iterator[Ticket]:
         """Give the calls that wait before this one."""
@@ -261,25 +286,3 @@ class Lane:
             tickets.pop()
         if len(tickets) > 3 * self.length + 8:
             self.tickets = deque(ticket for ticket in tickets if ticket.waiting)
-
-
-def surface(heap: list[Entry], line: Line | None) -> Entry | None:
-    """Give the true top of a line's heap: drop the entries of lanes that left, put back those grown less urgent."""
-    while heap:
-        entry = heap[0]
-        lane = entry[2]
-        if lane.entry is not entry:
-            heappop(heap)
-            continue
-        order = lane.order_at(line)
-        if order <= entry[0] and order[3] == entry[0][3]:
-            return entry
-        lane.entry = (order, entry[1], lane)
-        heapreplace(heap, lane.entry)
-    return None
-
-
-def compact(heap: list[Entry]) -> None:
-    """Drop all entries of lanes that left."""
-    heap[:] = [entry for entry in heap if entry[2].entry is entry]
-    heapify(heap)

@@ -47,6 +47,7 @@ class Limit:
         "config",
         "held_for",
         "in_flight",
+        "max_waiting",
         "most",
         "others",
         "paused_until",
@@ -76,14 +77,10 @@ class Limit:
     def __str__(self) -> str:
         return f"the limit {self.scope.removesuffix(':')}"
 
-    @property
-    def max_waiting(self) -> int:
-        """How many calls may wait for it."""
-        return self.config.max_queue_size
-
     def change(self, config: RateLimitConfig, now: float) -> None:
         """Apply another configuration from `now` on, also to those who wait."""
         self.config = config
+        self.max_waiting = config.max_queue_size
         self._most = UNLIMITED if config.max_concurrent is None else config.max_concurrent
         self.most = 0 if self.paused_until > now else self._most
         self._learn_when_busy()

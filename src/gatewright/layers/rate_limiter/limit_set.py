@@ -17,9 +17,10 @@ class LimitSet(Sequence[Limit]):
 
     `all` are the limits themselves, for whoever has no time to ask for them one by one. `patience` is the shortest
     `queue_timeout` among them, in seconds: as long a call waits for them; infinity where none of them is waited for.
+    `queue` says whether calls wait for each of them.
     """
 
-    __slots__ = ("all", "is_current", "patience", "requests", "tokens")
+    __slots__ = ("all", "is_current", "patience", "queue", "requests", "tokens")
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self.all: tuple[Limit, ...] = tuple(limits)
@@ -27,6 +28,7 @@ class LimitSet(Sequence[Limit]):
         self.tokens: tuple[Bucket, ...] = tuple([one.tokens for one in self.all if one.tokens is not None])
         configs = [one.config for one in self.all]
         self.patience = min((one.queue_timeout for one in configs if one.queues), default=math.inf)
+        self.queue = all(one.queues for one in configs)
         self.is_current = True
 
     @overload

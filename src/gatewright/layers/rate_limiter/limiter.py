@@ -144,14 +144,17 @@ class RateLimiter:
             permit = self.try_admit(limits, claim.tokens, self.now())
             if permit is not None:
                 return claim, permit
-            got = await self._ask(limits, claim.tokens)
+            got = None if self._shared is None else await self._ask(limits, claim.tokens)
             if isinstance(got, Permit):
                 return claim, got
             places.append((claim, limits, got))
         claim = claims[0]
         waiter = self._room.enter(places, self._registry.standing(claim.tenant, claim.model))
-        scope = waiter.scope
-        self._tell_queued(waiter, scope)
+        del places  # many wait, and what each of them keeps the garbage collector goes through
+        heard = self._events.heard
+        scope = waiter.scope if heard else ""
+        if heard:
+            self._tell_queued(waiter, scope)
         if entered is not None:
             entered(waiter)
         try:
@@ -161,7 +164,7 @@ class RateLimiter:
             if not isinstance(error, Exception):
                 mark_as_unasked(error)
             raise
-        if self._events.heard:
+        if heard:
             waited = self.now() - waiter.queued_at
             self._events.emit(CallAdmitted(call_id=claim.call_id, limit=scope, waited=waited))
         return next(one.claim for one in waiter.places if one.permit is permit), permit
@@ -281,7 +284,7 @@ class RateLimiter:
         return got
 
     def _tell_queued(self, waiter: Waiter, scope: str) -> None:
-        if self._events.heard and not waiter.future.done():
+        if not waiter.future.done():
             self._events.emit(
                 CallQueued(
                     call_id=waiter.claim.call_id,

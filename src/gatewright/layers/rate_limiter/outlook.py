@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
+from gatewright.layers.rate_limiter.lanes import Contest, Gate, Lane, Line, Share, Ticket
+from gatewright.layers.rate_limiter.row import Due, Row
 
 __all__ = ["expected_wait", "is_certain_by", "newcomers_wait", "outlook", "position", "wait_behind"]
 
 LOOKS = 32
 """Lanes that are looked at before a gate, at most: whoever may come too late looks as it comes."""
+ROUNDS = 64
+"""How often what a heavy tenant gets meanwhile is added to what it gets something beside, at most."""
+ROUNDING = 1e-9
 
 
 def position(ticket: Ticket) -> int:
@@ -105,20 +110,65 @@ def _sharers(lane: Lane, line: Line) -> float:
 def _due_sooner(lane: Lane, line: Line) -> tuple[float, float]:
     """Give the calls, and their cost, that go before a lane's first one: of each lane that is due sooner the first.
 
-    Of more urgent lanes it is all. Where there are many it does not look at all of them: it is more, then.
+    Of more urgent lanes it is all, and of those of a larger weight as many as have their turn until then. Where there
+    are many it does not look at all of them: it is more, then.
     """
-    mine, heap = lane.order_at(line), line.parked
+    mine, share = lane.due_at(line), lane.shares.get(line)
     calls = cost = 0.0
-    places, looks = [0], LOOKS
-    while places and looks:
-        place = places.pop()
-        if place >= len(heap) or heap[place][0] >= mine:
-            continue  # and so is all that is below it
-        looks -= 1
-        places += (2 * place + 1, 2 * place + 2)
-        other = heap[place][2]
-        if other is lane or other.entry is not heap[place] or other.order_at(line) >= mine:
+    heavier: list[Lane] = []
+    for other in _first(line.parked, mine):
+        if other is lane or (due := other.due_at(line)) >= mine:
             continue
-        calls += other.length if other.rank < lane.rank else 1
-        cost += other.cost if other.rank < lane.rank else other.tickets[0].cost
+        if due[0] < mine[0]:
+            calls += other.length
+            cost += other.cost
+        elif share is not None and other.shares[line].weight > share.weight:
+            heavier.append(other)
+        else:
+            calls += 1
+            cost += other.tickets[0].cost
+    if heavier and share is not None:
+        turns, turns_cost = _turns(heavier, line, share.contest, cost, mine)
+        calls, cost = calls + turns, cost + turns_cost
     return calls, cost
+
+
+def _first(row: Row, before: Due) -> Iterator[Lane]:
+    """Give those in a row who may be due before somebody, from the most urgent on; not all where there are many."""
+    looks = LOOKS
+    for heap in (row.due, row.early):
+        places = [0]
+        while places and looks:
+            place = places.pop()
+            if place >= len(heap):
+                continue
+            (rank, _, time, since, seq), _, lane = heap[place]
+            if (rank, time, since, seq) >= before:
+                continue  # and so is all that is below it
+            looks -= 1
+            places += (2 * place + 1, 2 * place + 2)
+            if lane.entry is heap[place]:
+                yield lane
+
+
+def _turns(lanes: list[Lane], line: Line, contest: Contest, beside: float, before: Due) -> tuple[int, float]:
+    """Give how many calls of these lanes, and their cost, go beside others of a cost: the first of each, and all whose
+    time to begin comes until then; none that is not due `before` another."""
+    turns, cost = len(lanes), sum(lane.cost / lane.length for lane in lanes)
+    for _ in range(ROUNDS):
+        now = contest.virtual + (beside + cost) / contest.weight
+        each = [_turns_of(lane, lane.shares[line], now, before) for lane in lanes]
+        last, turns = turns, sum(each)
+        cost = sum(turn * lane.cost / lane.length for turn, lane in zip(each, lanes, strict=True))
+        if turns == last:
+            break
+    return turns, cost
+
+
+def _turns_of(lane: Lane, share: Share, now: float, before: Due) -> int:
+    """Give how many of a lane's calls may begin by a virtual time, and are due before another."""
+    first, each = lane.tickets[0], lane.cost / lane.length / share.weight
+    begun = math.floor((now - share.tag) / each + ROUNDING)
+    tie = ROUNDING if (share.since, first.seq) < before[2:] else -ROUNDING
+    due = math.floor((before[1] - share.due(first.cost)) / each + tie)
+    return 1 + max(0, min(begun, due, lane.length - 1))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
 
-from gatewright.layers.rate_limiter.lanes import Entry, Lane, Line, surface
+from gatewright.layers.rate_limiter.lanes import Lane, Line
+from gatewright.layers.rate_limiter.row import Row
 
 __all__ = ["Parking"]
 
@@ -20,25 +20,23 @@ class Parking:
 
     def __init__(self, numbers: Iterator[int]) -> None:
         self._numbers = numbers
-        self.ready: list[Entry] = []
+        self.ready = Row(None)
 
     def make_ready(self, lane: Lane, came_from: Line | None) -> None:
         """Have a lane tried at its turn; it may come from a line in which it was parked."""
         lane.parked_at = None
         lane.came_from = came_from
         lane.contend_at(lane.shares)
-        self._put(lane, self.ready, None)
+        self.ready.add(lane, next(self._numbers))
 
     def take_ready(self) -> Lane | None:
         """Take out who is to be tried next."""
-        if surface(self.ready, None) is None:
-            return None
-        return heappop(self.ready)[2]
+        return self.ready.take()
 
     def barred_at(self, lane: Lane) -> Line | None:
         """Give the line in which somebody more urgent waits, or one that somebody of the same tenant holds."""
         for line in lane.lines:
-            if line.parked and (top := surface(line.parked, line)) is not None and top[0] < lane.order_at(line):
+            if line.parked.length and (top := line.parked.top()) is not None and top[0] < lane.order_at(line):
                 return line
             holder = line.holder
             if holder is not None and holder is not lane and holder.order_at(line) < lane.order_at(line):
@@ -63,12 +61,16 @@ class Parking:
         lane.came_from = None
         lane.parked_at = line
         lane.contend_only_at(line)
-        self._put(lane, line.parked, line)
+        line.parked.add(lane, next(self._numbers))
+
+    def leave(self, lane: Lane) -> None:
+        """Take a lane out of where it is."""
+        row = self.ready if lane.parked_at is None else lane.parked_at.parked
+        row.remove(lane)
 
     def call_up(self, line: Line) -> None:
         """Let the most urgent lane of a line try again."""
-        if line.parked and surface(line.parked, line) is not None:
-            lane = heappop(line.parked)[2]
+        if line.parked.length and (lane := line.parked.take()) is not None:
             self.make_ready(lane, line)
 
     def release_held(self, lane: Lane) -> None:
@@ -78,10 +80,6 @@ class Parking:
             if line.holder is lane:
                 line.holder = None
                 self.call_up(line)
-
-    def _put(self, lane: Lane, heap: list[Entry], line: Line | None) -> None:
-        lane.entry = (lane.order_at(line), next(self._numbers), lane)
-        heappush(heap, lane.entry)
 
 
 def _hold(lane: Lane) -> None:

@@ -17,7 +17,7 @@ ENDED = object()
 """The era of a permit that has ended, which is no giver's."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Room for one request of `tokens` at every limit that applies: to the tenant, the model and the key, all of them.
 
     Where `deployment` is named it is one attempt of a call, to which that deployment's limit applies and no other.

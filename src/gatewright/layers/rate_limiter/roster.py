@@ -48,7 +48,6 @@ class Roster:
     def close(self, lane: Lane) -> None:
         """Forget a lane in which nobody waits any more, and whatever is of no use without it."""
         del self._lanes[lane.key]
-        lane.entry = None
         lane.tickets.clear()
         lane.contend_at({})
         for share in lane.shares.values():

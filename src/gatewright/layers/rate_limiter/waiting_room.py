@@ -123,16 +123,13 @@ class WaitingRoom(Turnstile):
     ) -> Waiter:
         claim, limits, refusal = place
         now = self._clock.now()
-        self._refuse_if_it_may_not_wait(claim, limits.all, now, refusal)
+        if not limits.queue:
+            self._refuse_if_it_may_not_wait(claim, limits.all, now, refusal)
         self._loop = future.get_loop()
         waiter = Waiter(claim, limits, standing, now if since is None else since, future, rivals)
         if refusal is not None and self._asking is not None:
             waiter.refused = self._asking.again_at(refusal)
-        leaving = [
-            (ticket.call, displaced(ticket.call, wait_behind(ticket, now)))
-            for ticket in self._queue.displaced_by(claim.tenant, limits.all)
-        ]
-        self._enqueue(waiter, now, others_leave=bool(leaving))
+        leaving = self._get_in_line(waiter, now)
         error = hopeless(waiter, now)
         if error is not None:
             # Nobody leaves for one who does not stay.
@@ -143,8 +140,25 @@ class WaitingRoom(Turnstile):
             self._end(other, its_error)
         self._waiters[waiter] = None
         self._expiries.add(waiter)
-        self.pump()
+        if leaving or self._queue.is_first(waiter.ticket):
+            self.pump()
+        else:
+            # Behind another of its lane it changes nothing for anybody.
+            self._alarm.set(waiter.expires, self._loop)
         return waiter
+
+    def _get_in_line(self, waiter: Waiter, now: float) -> list[tuple[Waiter, RateLimited]]:
+        """Get a call in line, and give those who leave a full queue for it, each with what it is told."""
+        try:
+            self._enqueue(waiter, now)
+        except RateLimited:
+            leaving = self._queue.displaced_by(waiter.claim.tenant, waiter.limits.all)
+            if not leaving:
+                raise
+            told = [(ticket.call, displaced(ticket.call, wait_behind(ticket, now))) for ticket in leaving]
+            self._enqueue(waiter, now, others_leave=True)
+            return told
+        return []
 
     def _refuse_if_it_may_not_wait(
         self, claim: Claim, limits: Sequence[Limit], now: float, refusal: Refusal | None
