@@ -91,6 +91,18 @@ def test_a_heavy_tenant_does_not_wait_for_the_first_call_of_each_light_one():
     assert [went[: n + 1].count("heavy") for n in (10, 54, 109)] == [10, 50, 100]
 
 
+def test_another_weight_holds_for_those_who_wait():
+    queue = FairQueue()
+    gate = Limit("global:", UNLIMITED, 0.0, shared=True)
+    for tenant in [f"light {n}" for n in range(10)] + ["heavy"]:
+        for _ in range(120):
+            queue.enqueue(tenant, tenant=tenant, gates=(gate,), cost=10, now=0.0)
+    assert sum(queue.next(0.0, let_go).call == "heavy" for _ in range(11)) == 1
+    queue.enqueue("heavy", tenant="heavy", gates=(gate,), cost=10, now=0.0, weight=100.0)
+    went = [queue.next(0.0, let_go).call for _ in range(110)]
+    assert all(abs(went[:n].count("heavy") - n * 10 / 11) <= 1 for n in range(111))
+
+
 class World:
     """Tenants, models and a global limit, the real ledger, and a clock that goes from alarm to alarm."""
 

@@ -126,6 +126,14 @@ class Share:
         if not self.contending:
             self.contest.leave(self.counted_weight)
 
+    def weigh(self, weight: float) -> None:
+        """Count for another weight from now on."""
+        self.weight = weight
+        if self.contending:
+            self.contest.leave(self.counted_weight)
+            self.counted_weight = weight
+            self.contest.enter(weight)
+
     def due(self, cost: float) -> float:
         """Give the virtual time at which its next call, of this cost, has to begin at the latest.
 

@@ -16,7 +16,7 @@ from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.meter import TokenMeter
 from gatewright.layers.rate_limiter.permit import Claim, Permit
-from gatewright.layers.rate_limiter.registry import EVERY, LimitRegistry, Name, Scope
+from gatewright.layers.rate_limiter.registry import LimitRegistry, Name, Scope
 from gatewright.layers.rate_limiter.status import LimitStatus, QueueStatus, limit_status, queue_status
 from gatewright.layers.rate_limiter.waiter import Waiter
 from gatewright.layers.rate_limiter.waiting_room import Place, WaitingRoom
@@ -70,7 +70,7 @@ class RateLimiter:
         changed = self._registry.configure(scope, name, config, self.now())
         if self._room:
             self._room.reconsider(
-                lambda claim: _concerns(claim, scope, name),
+                lambda claim: claim.is_concerned_by(scope, name),
                 self.limits_for,
                 lambda claim: self._registry.standing(claim.tenant, claim.model),
             )
@@ -306,17 +306,3 @@ def _now_left(said: int | None, bucket: Bucket | None, past: float) -> float | N
 
 def _cut_off() -> CallCancelled:
     return CallCancelled("the call was cut off: the event loop on which its gateway lived does not run any more")
-
-
-def _concerns(claim: Claim, scope: Scope, name: Name) -> bool:
-    """Whether a limit of this name may apply to a claim."""
-    if scope == "deployment":
-        return claim.deployment is not None and name in (claim.deployment, EVERY)
-    # An attempt has its tenant's weight and priority, so its tenant's configuration concerns it too.
-    if scope == "global":
-        return claim.deployment is None
-    if scope == "tenant_model":
-        names = name if isinstance(name, tuple) else (EVERY, EVERY)
-        return names[0] in (claim.tenant, EVERY) and names[1] in (claim.model, EVERY)
-    own = {"tenant": claim.tenant, "model": claim.model, "key": claim.key}[scope]
-    return name in (own, EVERY)

@@ -10,6 +10,7 @@ import msgspec
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
+from gatewright.layers.rate_limiter.registry import EVERY, Name, Scope
 
 __all__ = ["Claim", "Giver", "NoGiver", "Permit"]
 
@@ -31,6 +32,19 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str | None = None
     deployment: str | None = None
     deadline: float | None = None
+
+    def is_concerned_by(self, scope: Scope, name: Name) -> bool:
+        """Say whether a limit of this name may apply to it, or a configuration of that name to its tenant."""
+        if scope == "deployment":
+            return self.deployment is not None and name in (self.deployment, EVERY)
+        # An attempt has its tenant's weight and priority, so its tenant's configuration concerns it too.
+        if scope == "global":
+            return self.deployment is None
+        if scope == "tenant_model":
+            names = name if isinstance(name, tuple) else (EVERY, EVERY)
+            return names[0] in (self.tenant, EVERY) and names[1] in (self.model, EVERY)
+        own = {"tenant": self.tenant, "model": self.model, "key": self.key}[scope]
+        return name in (own, EVERY)
 
 
 class Giver(Protocol):

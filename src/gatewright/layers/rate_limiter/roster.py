@@ -35,7 +35,8 @@ class Roster:
         key = (priority, tenant, gates)
         lane = self._lanes.get(key) or self._open(key, -priority, tenant, gates)
         for share in lane.shares.values():
-            share.weight = weight
+            if share.weight != weight:
+                share.weigh(weight)
         return lane
 
     def newest(self, tenant: Hashable, line: Line | None) -> Ticket:
