@@ -60,6 +60,7 @@ class Roster:
                 del self.lines[line.gate]
                 line.gate.pinned -= 1
                 line.alarm = math.inf
+                line.parked.forget()
                 for contest in line.contests.values():
                     contest.forget()
 

@@ -60,14 +60,21 @@ class Row:
     def take(self) -> Lane | None:
         """Take out the most urgent lane."""
         if self.length == 1 == len(self.due) and not self.early:
-            self.length = 0
-            return self.due.pop()[2]
-        entry = self.top()
-        if entry is None:
-            return None
-        self.length -= 1
-        heappop(self.early if entry[0][1] else self.due)
-        return entry[2]
+            entry = self.due.pop()
+        else:
+            entry = self.top()
+            if entry is None:
+                return None
+            heappop(self.early if entry[0][1] else self.due)
+        lane = entry[2]
+        self.remove(lane)
+        return lane
+
+    def forget(self) -> None:
+        """Let go of the line and the lanes, which refer to this: what goes in circles is freed late, and all at once."""
+        self._line = None
+        self.due.clear()
+        self.early.clear()
 
     def compact(self) -> None:
         """Drop the entries of lanes that left."""
