@@ -71,7 +71,7 @@ class Row:
         return lane
 
     def forget(self) -> None:
-        """Let go of the line and the lanes, which refer to this: what goes in circles is freed late, and all at once."""
+        """Let go of line and lanes, which refer to this: what goes in circles is freed late, and all at once."""
         self._line = None
         self.due.clear()
         self.early.clear()
