@@ -30,7 +30,7 @@ demo: setup
 	$(BIN)/gatewright demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

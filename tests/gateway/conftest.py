@@ -112,10 +112,11 @@ class Upstream:
         async def start() -> asyncio.Server:
             server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             self._port = server.sockets[0].getsockname()[1]
-            self._ready.set()
             return server
 
         server = self._loop.run_until_complete(start())
+        # Not before: who stops it while it starts stops that only.
+        self._loop.call_soon(self._ready.set)
         self._loop.run_forever()
         server.close()
         tasks = asyncio.all_tasks(self._loop)
