@@ -25,6 +25,8 @@ BAD_LIMITS = [
     ("queue_timeout", math.nan),
     ("queue_timeout", math.inf),
     ("max_queue_size", -1),
+    ("weight", 1e-320),
+    ("weight", 1e300),
     ("priority", 0.5),
     ("enable_queuing", "perhaps"),
     ("request_per_minute", 60),

@@ -11,6 +11,8 @@ __all__ = ["MOST", "RateLimitConfig"]
 
 MOST = 10**15
 """More than anyone counts, and a number that can still be told apart from the next one when it is a float."""
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+"""So far apart that the one waits for the other for ever, and not so far that sums of their shares are no numbers."""
 
 
 class RateLimitConfig(Config):
@@ -29,7 +31,7 @@ class RateLimitConfig(Config):
     enable_queuing: bool = True
     queue_timeout: float = Field(default=30.0, ge=0)
     max_queue_size: int = Field(default=10_000, ge=0, le=MOST)
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, ge=LEAST_WEIGHT, le=MOST_WEIGHT)
     priority: int = 0
 
     @property
