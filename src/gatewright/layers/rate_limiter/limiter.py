@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import CallCancelled, GatewayClosed, GatewayError
@@ -144,7 +144,8 @@ class RateLimiter:
             permit = self.try_admit(limits, claim.tokens, self.now())
             if permit is not None:
                 return claim, permit
-            got = None if self._shared is None else await self._ask(limits, claim.tokens)
+            question = self._question(limits, claim.tokens)
+            got = None if question is None else await question
             if isinstance(got, Permit):
                 return claim, got
             places.append((claim, limits, got))
@@ -269,19 +270,16 @@ class RateLimiter:
 
     async def ask(self, limits: LimitSet, tokens: float) -> Permit | None:
         """Ask Redis whether there is room for a call that does not wait; None where there is none, or no Redis."""
-        got = await self._ask(limits, tokens)
+        question = self._question(limits, tokens)
+        got = None if question is None else await question
         return got if isinstance(got, Permit) else None
 
-    async def _ask(self, limits: LimitSet, tokens: float) -> Permit | Refusal | None:
-        """Ask the shared ledger, unless others wait and must be asked before."""
+    def _question(self, limits: LimitSet, tokens: float) -> Coroutine[Any, Any, Permit | Refusal] | None:
+        """Give the question to the shared ledger; None without one, and where others wait, who are asked before."""
         shared = self._shared
         if shared is None or not limits.all or not self._room.is_free(limits.all):
             return None
-        era = self.era
-        got = await shared.try_reserve(limits, tokens)
-        if self.era is not era:
-            raise CallCancelled("the call was cut off: its gateway moved to another event loop")
-        return got
+        return shared.try_reserve(limits, tokens)
 
     def _tell_queued(self, waiter: Waiter, scope: str) -> None:
         if not waiter.future.done():

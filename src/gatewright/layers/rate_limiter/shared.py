@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from gatewright.clock import MONOTONIC, Clock
+from gatewright.errors import CallCancelled
 from gatewright.layers.rate_limiter.amendments import Amendments
 from gatewright.layers.rate_limiter.leases import LEASE, Leases
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
@@ -88,8 +89,9 @@ class SharedLedger:
     async def try_reserve(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
         """Charge one request of `tokens` to all `limits`, or tell why not and charge none.
 
-        A caller that is cancelled meanwhile is charged nothing.
+        A caller that is cancelled meanwhile is charged nothing; where its giver began another era it is cut off.
         """
+        giver, era = self.giver, self.giver.era
         answered: asyncio.Future[Permit | Refusal] = asyncio.get_running_loop().create_future()
 
         def answer(got: Permit | Refusal) -> None:
@@ -100,12 +102,15 @@ class SharedLedger:
 
         self.ask(limits, tokens, answer)
         try:
-            return await answered
+            got = await answered
         except asyncio.CancelledError:
             # It may have been answered in the very step in which the caller was cancelled.
             if answered.done() and not answered.cancelled() and isinstance(got := answered.result(), Permit):
                 got.undo(self._now())
             raise
+        if giver.era is not era:
+            raise CallCancelled("the call was cut off: its gateway moved to another event loop")
+        return got
 
     def ask(
         self,
