@@ -95,7 +95,7 @@ class _Sqlite:
 
     def __init__(self, path: Path) -> None:
         with _sqlites_errors():
-            self._db = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             for pragma in _PRAGMAS:
                 self._db.execute(pragma)
 
