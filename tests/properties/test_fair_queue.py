@@ -106,8 +106,9 @@ def test_another_weight_holds_for_those_who_wait():
 class World:
     """Tenants, models and a global limit, the real ledger, and a clock that goes from alarm to alarm."""
 
-    def __init__(self, tenant_limits, model_limits, whole) -> None:
+    def __init__(self, tenant_limits, model_limits, whole, weights=(1.0, 1.0, 1.0)) -> None:
         self.now = 0.0
+        self.weights = weights
         self.whole = Limit("global:", whole, 0.0, shared=True)
         self.tenants = [Limit(f"tenant:{n}", config, 0.0) for n, config in enumerate(tenant_limits)]
         self.models = [Limit(f"model:{n}", config, 0.0, shared=True) for n, config in enumerate(model_limits)]
@@ -117,7 +118,10 @@ class World:
 
     def arrive(self, tenant, model, tokens, duration) -> Ticket:
         gates = (self.whole, self.models[model], self.tenants[tenant])
-        return self.queue.enqueue((tokens, duration), tenant=tenant, gates=gates, cost=tokens, now=self.now)
+        weight = self.weights[tenant]
+        return self.queue.enqueue(
+            (tokens, duration), tenant=tenant, gates=gates, cost=tokens, now=self.now, weight=weight
+        )
 
     def admit(self, ticket):
         tokens, duration = ticket.call
@@ -177,12 +181,13 @@ arrivals = st.lists(
     tenant_limits=st.lists(limit_configs, min_size=3, max_size=3),
     model_limits=st.lists(limit_configs, min_size=2, max_size=2),
     whole=limit_configs,
+    weights=st.lists(st.sampled_from([0.1, 1.0, 1.0, 20.0]), min_size=3, max_size=3),
     arrivals=arrivals,
 )
 def test_everyone_who_does_not_leave_is_served_in_a_bounded_time_and_nothing_remains(
-    tenant_limits, model_limits, whole, arrivals
+    tenant_limits, model_limits, whole, weights, arrivals
 ):
-    world = World(tenant_limits, model_limits, whole)
+    world = World(tenant_limits, model_limits, whole, weights)
     tickets: list[Ticket] = []
     left: set[Ticket] = set()
     for gap, tenant, model, tokens, duration, leaves in arrivals:
@@ -291,11 +296,17 @@ class QueueMachine(RuleBasedStateMachine):
         return None
 
     @rule(
-        tenant=st.integers(0, 2), model=st.integers(0, 1), cost=st.integers(0, 100), priority=st.sampled_from([0, 0, 1])
+        tenant=st.integers(0, 2),
+        model=st.integers(0, 1),
+        cost=st.integers(0, 100),
+        priority=st.sampled_from([0, 0, 1]),
+        weight=st.sampled_from([0.1, 1.0, 1.0, 20.0]),
     )
-    def enqueue(self, tenant, model, cost, priority):
+    def enqueue(self, tenant, model, cost, priority, weight):
         gates = (self.gates[model], self.gates[2 + tenant])
-        ticket = self.queue.enqueue(None, tenant=tenant, gates=gates, cost=cost, now=self.now, priority=priority)
+        ticket = self.queue.enqueue(
+            None, tenant=tenant, gates=gates, cost=cost, now=self.now, priority=priority, weight=weight
+        )
         self.waiting.append(ticket)
         assert self.queue.position(ticket) >= 1
 

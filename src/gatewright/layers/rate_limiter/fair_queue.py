@@ -87,13 +87,21 @@ class FairQueue:
         now: float,
         weight: float = 1.0,
         priority: int = 0,
-        others_leave: bool = False,
+        although_full: bool = False,
+        since: Ticket | None = None,
     ) -> Ticket:
-        """Let a call wait; `RateLimited` if the queue, or a gate's part of it, is full and no `others_leave` for it."""
-        if not others_leave:
-            self._refuse_if_full(gates, cost, now)
+        """Let a call wait; `RateLimited` if the queue, or a gate's part of it, is full.
+
+        It is not refused `although_full` where others leave for it. One that waited before other gates has its place
+        in line `since` then, by its ticket of that time, and at those gates that are the same.
+        """
+        if since is not None:
+            self._refuse_if_full([gate for gate in gates if not since.waited_for(gate)], 0, cost, now)
+        elif not although_full:
+            self._refuse_if_full(gates, self._size, cost, now)
         lane = self._roster.lane(priority, tenant, weight, gates)
-        ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, next(self._numbers))
+        number = next(self._numbers) if since is None else since.seq
+        ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, number)
         lane.tickets.append(ticket)
         lane.count(ticket)
         self._size += 1
@@ -109,7 +117,7 @@ class FairQueue:
         while (lane := parking.take_ready()) is not None:
             barred_at = parking.barred_at(lane)
             if barred_at is not None:
-                parking.park(lane, barred_at)
+                parking.give_way(lane, barred_at)
                 continue
             ticket = lane.tickets[0]
             try:
@@ -148,9 +156,9 @@ class FairQueue:
         self._take_out(ticket)
         if lane.length:
             lane.drop_cancelled()
-            # The call behind it may be smaller, and fit where this one did not.
-            if was_next and lane.parked_at is not None:
-                self._parking.call_up(lane.parked_at)
+            if was_next:
+                self._parking.step_up(lane)
+                self._count_dead_entry()
         else:
             self._parking.leave(lane)
             self._close(lane)
@@ -163,6 +171,8 @@ class FairQueue:
         full: list[tuple[Crowd | None, int, Line | None]] = []
         for gate in gates:
             line = self._lines.get(gate)
+            if line is None and gate.max_waiting == 0:
+                return []
             if line is not None and line.calls >= gate.max_waiting:
                 full.append((line.crowd, line.calls, line))
         if self._size >= self.max_size:
@@ -199,20 +209,23 @@ class FairQueue:
         """Estimate the seconds until a call goes that comes after all who wait before these gates."""
         return newcomers_wait(self._lines, gates, cost, now)
 
-    def _refuse_if_full(self, gates: Sequence[Gate], cost: float, now: float) -> None:
+    def _refuse_if_full(self, gates: Sequence[Gate], size: int, cost: float, now: float) -> None:
         for gate in gates:
             line = self._lines.get(gate)
             waiting = line.calls if line is not None else 0
             if waiting >= gate.max_waiting:
                 wait = self.newcomers_wait((gate,), cost, now)
                 raise RateLimited(f"the queue of {gate} is full: {waiting} calls wait", retry_after=wait)
-        if self._size >= self.max_size:
+        if size >= self.max_size:
             wait = self.newcomers_wait(gates, cost, now)
-            raise RateLimited(f"the queue is full: {self._size} calls wait", retry_after=wait)
+            raise RateLimited(f"the queue is full: {size} calls wait", retry_after=wait)
 
     def _close(self, lane: Lane) -> None:
         self._parking.release_held(lane)
         self._roster.close(lane)
+        self._count_dead_entry()
+
+    def _count_dead_entry(self) -> None:
         self._dead += 1
         if self._dead > 2 * len(self._roster) + 64:
             self._compact()
@@ -253,6 +266,10 @@ class FairQueue:
                 self._parking.stand(lane, came_from)
         if came_from is not None:
             self._call_up_next(came_from, now)
+        for line, share in lane.shares.items():
+            # The virtual time moved on: somebody who was early may be the next now, and fit.
+            if line is not came_from and share.contest.uneven:
+                self._call_up_next(line, now)
 
     def _take_out(self, ticket: Ticket) -> None:
         ticket.waiting = False

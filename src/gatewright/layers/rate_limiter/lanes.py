@@ -50,6 +50,10 @@ class Ticket:
         self.seq = seq
         self.waiting = True
 
+    def waited_for(self, gate: Gate) -> bool:
+        """Whether it waits, or waited, before a gate."""
+        return any(line.gate is gate for line in self.lane.lines)
+
 
 class Contest:
     """One priority class before one shared gate: its virtual time, and how many shares of what weight contend.
@@ -127,12 +131,14 @@ class Share:
             self.contest.leave(self.counted_weight)
 
     def weigh(self, weight: float) -> None:
-        """Count for another weight from now on."""
+        """Count for another weight from now on; what it had above its share, or below, stays as much."""
+        contest = self.contest
+        self.tag = contest.virtual + (self.tag - contest.virtual) * self.weight / weight
         self.weight = weight
         if self.contending:
-            self.contest.leave(self.counted_weight)
+            contest.leave(self.counted_weight)
             self.counted_weight = weight
-            self.contest.enter(weight)
+            contest.enter(weight)
 
     def due(self, cost: float) -> float:
         """Give the virtual time at which its next call, of this cost, has to begin at the latest.

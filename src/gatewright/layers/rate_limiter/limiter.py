@@ -70,11 +70,11 @@ class RateLimiter:
         changed = self._registry.configure(scope, name, config, self.now())
         if self._room:
             self._room.reconsider(
+                changed,
                 lambda claim: claim.is_concerned_by(scope, name),
                 self.limits_for,
                 lambda claim: self._registry.standing(claim.tenant, claim.model),
             )
-            self._room.wake(changed)
 
     def limited(self, scope: Scope) -> list[Name]:
         """Give the names for which a limit of this scope is configured."""

@@ -56,6 +56,14 @@ class Parking:
         if came_from is not None and came_from is not line:
             self.call_up(came_from)
 
+    def give_way(self, lane: Lane, line: Line) -> None:
+        """Park a lane behind somebody more urgent, who is tried in its place where it was called up there."""
+        called_up = lane.came_from is line
+        self.park(lane, line)
+        # It may be urgent since just now: its first call has left, or the virtual time has come to it.
+        if called_up and (top := line.parked.top()) is not None and top[2] is not lane:
+            self.call_up(line)
+
     def stand(self, lane: Lane, line: Line) -> None:
         """Put a lane in line."""
         lane.came_from = None
@@ -65,8 +73,15 @@ class Parking:
 
     def leave(self, lane: Lane) -> None:
         """Take a lane out of where it is."""
-        row = self.ready if lane.parked_at is None else lane.parked_at.parked
+        self._row(lane).remove(lane)
+
+    def step_up(self, lane: Lane) -> None:
+        """Put a lane where it belongs since its first call has left; at a gate it is tried, for it may fit now."""
+        row = self._row(lane)
         row.remove(lane)
+        row.add(lane, next(self._numbers))
+        if lane.parked_at is not None:
+            self.call_up(lane.parked_at)
 
     def call_up(self, line: Line) -> None:
         """Let the most urgent lane of a line try again."""
@@ -80,6 +95,9 @@ class Parking:
             if line.holder is lane:
                 line.holder = None
                 self.call_up(line)
+
+    def _row(self, lane: Lane) -> Row:
+        return self.ready if lane.parked_at is None else lane.parked_at.parked
 
 
 def _hold(lane: Lane) -> None:

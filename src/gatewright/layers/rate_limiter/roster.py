@@ -33,7 +33,7 @@ class Roster:
     def lane(self, priority: int, tenant: Hashable, weight: float, gates: tuple[Gate, ...]) -> Lane:
         """Give the lane of these calls, a new one if nobody waits in it; the newest `weight` holds."""
         key = (priority, tenant, gates)
-        lane = self._lanes.get(key) or self._open(key, -priority, tenant, gates)
+        lane = self._lanes.get(key) or self._open(key, -priority, tenant, gates, weight)
         for share in lane.shares.values():
             if share.weight != weight:
                 share.weigh(weight)
@@ -64,9 +64,9 @@ class Roster:
                 for contest in line.contests.values():
                     contest.forget()
 
-    def _open(self, key: Hashable, rank: int, tenant: Hashable, gates: Sequence[Gate]) -> Lane:
+    def _open(self, key: Hashable, rank: int, tenant: Hashable, gates: Sequence[Gate], weight: float) -> Lane:
         lines = [self._line(gate) for gate in gates]
-        shares = {line: self._share(line, rank, tenant) for line in lines if line.shared}
+        shares = {line: self._share(line, rank, tenant, weight) for line in lines if line.shared}
         lane = self._lanes[key] = Lane(key, rank, tenant, lines, shares)
         return lane
 
@@ -78,13 +78,13 @@ class Roster:
         line.lanes += 1
         return line
 
-    def _share(self, line: Line, rank: int, tenant: Hashable) -> Share:
+    def _share(self, line: Line, rank: int, tenant: Hashable, weight: float) -> Share:
         contest = line.contests.get(rank)
         if contest is None:
             contest = line.contests[rank] = Contest()
         share = contest.shares.get(tenant)
         if share is None:
-            share = contest.shares[tenant] = Share(contest, tenant, 1.0)
+            share = contest.shares[tenant] = Share(contest, tenant, weight)
         share.lanes += 1
         return share
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gatewright.errors import GatewayError, RateLimited
+from gatewright.layers.rate_limiter.fair_queue import Ticket
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.limit_set import LimitSet
 from gatewright.layers.rate_limiter.outlook import wait_behind
@@ -68,15 +70,19 @@ class WaitingRoom(Turnstile):
 
     def reconsider(
         self,
+        changed: Sequence[Limit],
         concerned: Callable[[Claim], bool],
         limits_of: Callable[[Claim], LimitSet],
         standing_of: Callable[[Claim], Standing],
     ) -> None:
-        """Have a changed configuration hold for those who wait; their order of arrival stays."""
+        """Have a changed configuration hold for those who wait; their order of arrival stays.
+
+        Those who do not go now are refused where calls do not wait by it, or would in vain.
+        """
         waiters = [waiter for waiter in self._waiters if concerned(waiter.claim)]
         for waiter in waiters:
             self._reconsider(waiter, limits_of(waiter.claim), standing_of(waiter.claim))
-        self.pump()
+        self.wake(changed)
         now = self._clock.now()
         for waiter in waiters:
             if waiter in self._waiters and (limit := waiter.waits_for) is not None and not limit.config.queues:
@@ -156,7 +162,7 @@ class WaitingRoom(Turnstile):
             if not leaving:
                 raise
             told = [(ticket.call, displaced(ticket.call, wait_behind(ticket, now))) for ticket in leaving]
-            self._enqueue(waiter, now, others_leave=True)
+            self._enqueue(waiter, now, although_full=True)
             return told
         return []
 
@@ -175,17 +181,18 @@ class WaitingRoom(Turnstile):
         moves = limits.all != waiter.limits.all or standing != waiter.standing
         waiter.limits, waiter.standing = limits, standing
         if moves:
-            self._queue.cancel(waiter.ticket)
+            ticket = waiter.ticket
+            self._queue.cancel(ticket)
             try:
-                self._enqueue(waiter, self._clock.now())
+                self._enqueue(waiter, self._clock.now(), since=ticket)
             except RateLimited as error:
                 self._end(waiter, error)
                 return
-        if (until := waiter.last_moment()) != waiter.expires:
+        if limits.patience < math.inf and (until := waiter.last_moment()) != waiter.expires:
             waiter.expires = until
             self._expiries.add(waiter)
 
-    def _enqueue(self, waiter: Waiter, now: float, *, others_leave: bool = False) -> None:
+    def _enqueue(self, waiter: Waiter, now: float, *, although_full: bool = False, since: Ticket | None = None) -> None:
         claim, standing = waiter.claim, waiter.standing
         try:
             waiter.ticket = self._queue.enqueue(
@@ -196,7 +203,8 @@ class WaitingRoom(Turnstile):
                 now=now,
                 weight=standing.weight,
                 priority=standing.priority,
-                others_leave=others_leave,
+                although_full=although_full,
+                since=since,
             )
         except RateLimited as error:
             error.asked = False
