@@ -192,6 +192,34 @@ def test_who_is_first_in_line_expects_to_be_next_however_many_tenants_came_after
     assert [queue.expected_wait(ticket, 0.0) for ticket in tickets] == pytest.approx(list(range(1, 12)))
 
 
+def test_at_a_tenants_own_gate_all_of_its_calls_that_came_before_are_expected_whatever_they_wait_for_beside_it():
+    queue, own = FairQueue(), limit(shared=False, requests_per_minute=60, burst_size=1)
+    models = [limit(), limit()]
+    queue.enqueue("first", tenant="a", gates=(models[0], own), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    numbers = [0] + [1] * 20 + [0]
+    tickets = [queue.enqueue(n, tenant="a", gates=(models[n], own), cost=1, now=0.0) for n in numbers]
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    assert [queue.expected_wait(ticket, 0.0) for ticket in tickets] == pytest.approx(list(range(1, 23)))
+
+
+def test_a_tenants_turns_are_expected_for_as_many_calls_as_it_has():
+    queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
+    queue.enqueue("first", tenant="z", gates=(gate,), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    for tenant in ["flood"] * 300 + [f"t{n}" for n in range(10)]:
+        queue.enqueue("other", tenant=tenant, gates=(gate,), cost=1, now=0.0)
+    mine = [queue.enqueue("mine", tenant="a", gates=(gate,), cost=1, now=0.0) for _ in range(10)]
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    expected = queue.expected_wait(mine[-1], 0.0)
+    second = 0.0
+    while mine[-1].waiting:
+        second += 1.0
+        all_that_go(queue, second, by_the_ledger(second))
+    assert expected == pytest.approx(second, abs=1.001)
+    assert second < 32.0
+
+
 def test_who_is_less_urgent_expects_all_who_are_more():
     queue, gate = FairQueue(), limit(requests_per_minute=60, burst_size=1)
     for number in range(11):

@@ -153,3 +153,35 @@ async def test_whatever_happens_nothing_is_left_and_no_limit_exceeded(seed):
     assert scene.limiter.is_idle
     assert all(one.in_flight == 0 for one in scene.limiter.levels())
     assert scene.limiter.queue_status().length == 0
+
+
+async def test_who_waits_at_several_is_not_refused_for_calls_that_wait_there_too_and_go_at_one():
+    names = [f"d{n}" for n in range(5)]
+    scene = Scene(**{name: {"requests_per_minute": 60, "burst_size": 1} for name in names})
+    for name in names:
+        await scene.ask(name)
+    before = [scene.ask(*names) for _ in range(40)]
+    await scene.clock.advance(0)
+    began = scene.clock.now()
+    last = scene.ask(*names, deadline=began + 20.0)
+    await scene.clock.advance(0)
+    (expected,) = [one.expected_wait for one in scene.limiter.queue_status().calls if one.position == 41]
+    while not last.done():
+        await scene.clock.advance(0.5)
+    _, permit = await last
+    assert expected == pytest.approx(scene.clock.now() - began, abs=1.01)
+    permit.settle(1)
+    assert all(task.done() for task in before)
+
+
+async def test_who_cannot_make_its_deadline_at_any_of_several_is_refused_at_once():
+    scene = Scene(a={"requests_per_minute": 60, "burst_size": 1}, b={"requests_per_minute": 60, "burst_size": 1})
+    await scene.ask("a"), await scene.ask("b")
+    waiting = [scene.ask("a", "b") for _ in range(40)]
+    await scene.clock.advance(0)
+    with pytest.raises(RateLimited):
+        await scene.ask("a", "b", deadline=scene.clock.now() + 15.0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert scene.limiter.is_idle

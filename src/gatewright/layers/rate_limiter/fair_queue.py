@@ -87,6 +87,7 @@ class FairQueue:
         now: float,
         weight: float = 1.0,
         priority: int = 0,
+        elsewhere: float = 0.0,
         although_full: bool = False,
         since: Ticket | None = None,
     ) -> Ticket:
@@ -101,7 +102,7 @@ class FairQueue:
             self._refuse_if_full(gates, self._size, cost, now)
         lane = self._roster.lane(priority, tenant, weight, gates)
         number = next(self._numbers) if since is None else since.seq
-        ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, number)
+        ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, number, elsewhere)
         lane.tickets.append(ticket)
         lane.count(ticket)
         self._size += 1

@@ -37,17 +37,20 @@ class Gate(Protocol):
 class Ticket:
     """One waiting call; `cost` is in estimated tokens, `seq` the order of arrival.
 
+    `elsewhere` is which part of it waits at other gates: half of one that waits in two lanes, of which it goes in one.
+
     Whoever waits and has its ticket lets go of it at the end: what goes in circles is freed late, and all at once.
     """
 
-    __slots__ = ("call", "cost", "lane", "queued_at", "seq", "waiting")
+    __slots__ = ("call", "cost", "elsewhere", "lane", "queued_at", "seq", "waiting")
 
-    def __init__(self, call: Any, cost: float, lane: Lane, queued_at: float, seq: int) -> None:
+    def __init__(self, call: Any, cost: float, lane: Lane, queued_at: float, seq: int, elsewhere: float) -> None:
         self.call = call
         self.cost = cost
         self.lane = lane
         self.queued_at = queued_at
         self.seq = seq
+        self.elsewhere = elsewhere
         self.waiting = True
 
     def waited_for(self, gate: Gate) -> bool:
@@ -164,14 +167,27 @@ class Share:
 class Line:
     """Everything that waits for one gate: how much it is, and the lanes parked there, the most urgent on top."""
 
-    __slots__ = ("alarm", "calls", "contests", "cost", "crowd", "gate", "holder", "lanes", "parked", "shared")
+    __slots__ = (
+        "alarm",
+        "calls",
+        "contests",
+        "cost",
+        "crowd",
+        "elsewhere",
+        "gate",
+        "holder",
+        "lanes",
+        "parked",
+        "shared",
+    )
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.shared = gate.shared
-        self.lanes = 0
+        self.lanes: dict[Lane, None] = {}
         self.calls = 0
         self.cost = 0.0
+        self.elsewhere = 0.0
         self.crowd = Crowd() if gate.shared else None
         self.parked = Row(self)
         self.alarm = math.inf
@@ -278,6 +294,7 @@ class Lane:
         for line in self.lines:
             line.calls += 1
             line.cost += ticket.cost
+            line.elsewhere += ticket.elsewhere
             if line.crowd is not None:
                 line.crowd.add(self.tenant)
 
@@ -288,6 +305,7 @@ class Lane:
         for line in self.lines:
             line.calls -= 1
             line.cost -= ticket.cost
+            line.elsewhere -= ticket.elsewhere
             if line.crowd is not None:
                 line.crowd.remove(self.tenant)
 

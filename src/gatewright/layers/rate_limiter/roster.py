@@ -55,7 +55,7 @@ class Roster:
             share.lanes -= 1
             self._forget_shares(share)
         for line in lane.lines:
-            line.lanes -= 1
+            del line.lanes[lane]
             if not line.lanes:
                 del self.lines[line.gate]
                 line.gate.pinned -= 1
@@ -68,6 +68,8 @@ class Roster:
         lines = [self._line(gate) for gate in gates]
         shares = {line: self._share(line, rank, tenant, weight) for line in lines if line.shared}
         lane = self._lanes[key] = Lane(key, rank, tenant, lines, shares)
+        for line in lines:
+            line.lanes[lane] = None
         return lane
 
     def _line(self, gate: Gate) -> Line:
@@ -75,7 +77,6 @@ class Roster:
         if line is None:
             line = self.lines[gate] = Line(gate)
             gate.pinned += 1
-        line.lanes += 1
         return line
 
     def _share(self, line: Line, rank: int, tenant: Hashable, weight: float) -> Share:

@@ -17,11 +17,12 @@ __all__ = ["Rivals", "Waiter"]
 
 
 class Rivals:
-    """The places of one call, and the refusals at those that it has lost; `complete` when all were taken."""
+    """The `count` places of one call, and the refusals at those that it has lost; `complete` when all were taken."""
 
-    __slots__ = ("complete", "refusals", "waiters")
+    __slots__ = ("complete", "count", "refusals", "waiters")
 
-    def __init__(self, *waiters: Waiter) -> None:
+    def __init__(self, count: int, *waiters: Waiter) -> None:
+        self.count = count
         self.waiters: list[Waiter] = list(waiters)
         self.refusals: list[GatewayError] = []
         self.complete = False

@@ -47,7 +47,7 @@ class WaitingRoom(Turnstile):
         future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         if len(places) == 1:
             return self._enter(places[0], standing, future)
-        rivals = Rivals()
+        rivals = Rivals(len(places))
         for place in places:
             self._take_place(rivals, place, standing, future)
             if future.done():
@@ -61,7 +61,8 @@ class WaitingRoom(Turnstile):
         """Let a call that waits wait at one more place, since when it has waited at the others."""
         if waiter.future.done() or any(one.claim == place[0] and one in self._waiters for one in waiter.places):
             return
-        rivals = waiter.rivals = waiter.rivals or Rivals(waiter)
+        rivals = waiter.rivals = waiter.rivals or Rivals(1, waiter)
+        rivals.count += 1
         rivals.complete = False
         self._take_place(rivals, place, standing, waiter.future, waiter.queued_at)
         rivals.complete = True
@@ -203,6 +204,7 @@ class WaitingRoom(Turnstile):
                 now=now,
                 weight=standing.weight,
                 priority=standing.priority,
+                elsewhere=0.0 if waiter.rivals is None else 1.0 - 1.0 / waiter.rivals.count,
                 although_full=although_full,
                 since=since,
             )
