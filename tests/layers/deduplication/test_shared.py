@@ -11,6 +11,8 @@ from gatewright.layers.deduplication.layer import DeduplicationLayer
 from gatewright.layers.deduplication.shared import SharedBoard, SharedFlightsLayer
 from gatewright.layers.deduplication.shared import board as board_module
 from gatewright.layers.deduplication.shared import lead as lead_module
+from gatewright.layers.deduplication.shared import led as led_module
+from gatewright.layers.deduplication.shared import staying as staying_module
 from gatewright.pipeline.call import Call, CallOptions, new_id
 from gatewright.pipeline.events import CallShared, Events
 from gatewright.pipeline.layer import stack
@@ -39,6 +41,7 @@ class Process:
         self.text = text
         self.asked = 0
         self.closed = 0
+        self.given = 0
         self.go = asyncio.Event()
         self.error = None
 
@@ -62,6 +65,7 @@ class Process:
                     await self.go.wait()
                     if self.error is not None:
                         raise self.error
+                self.given += 1
                 yield [Chunk(text=letter)]
             yield [Chunk(finish_reason="stop", usage=USAGE)]
             done = True
@@ -369,6 +373,87 @@ async def test_a_stream_ends_when_the_last_who_followed_leaves_too(processes, sh
     await followed.aclose()
     await until(lambda: one.closed == 1)
     assert two.asked == 0
+
+
+LONG = "0123456789" * 30
+
+
+async def test_a_leader_that_reads_slowly_holds_up_nobody_who_follows(processes):
+    one, two = await processes(text=LONG)
+    async with await one.handler(call(stream=True)) as led, asyncio.timeout(10):
+        one.go.set()
+        await until(lambda: one.given > led_module.AHEAD)
+        assert (await two.ask(call(stream=True)))[0].choices[0].text == LONG
+        assert (await led.value()).choices[0].text == LONG
+    assert (one.asked, two.asked) == (1, 0)
+
+
+async def test_a_leader_that_reads_slowly_holds_no_more_than_it_may(processes, monkeypatch):
+    monkeypatch.setattr(led_module, "MOST_HELD", 100)
+    one, two = await processes(text=LONG)
+    async with await one.handler(call(stream=True)) as led, asyncio.timeout(10):
+        one.go.set()
+        following = asyncio.create_task(two.ask(call(stream=True)))
+        await until(lambda: one.given >= 100)
+        await asyncio.sleep(2 * led_module.LOOK)
+        assert one.given < 110
+        assert (await led.value()).choices[0].text == LONG
+        assert (await following)[0].choices[0].text == LONG
+
+
+async def test_a_stream_that_nobody_follows_is_read_at_its_readers_pace(processes):
+    (one,) = await processes(1, text=LONG)
+    async with await one.handler(call(stream=True)):
+        one.go.set()
+        await until(lambda: one.given > led_module.AHEAD)
+        await asyncio.sleep(2 * led_module.LOOK)
+        assert one.given < led_module.AHEAD + 10
+
+
+@pytest.fixture
+def short_following(monkeypatch, short_lease):
+    monkeypatch.setattr(board_module, "FOLLOWING", 0.2)
+    monkeypatch.setattr(board_module, "READ_ON", 0.2)
+    monkeypatch.setattr(staying_module, "AGAIN", 0.05)
+
+
+@pytest.mark.parametrize("who_leads", ["ends", "leaves"])
+async def test_who_follows_a_stream_has_all_of_it_however_slowly_it_reads(
+    processes, redis_server, short_following, who_leads
+):
+    one, two = await processes(window=0.1, text=LONG)
+    led = await one.handler(call(stream=True))
+    async with await two.handler(call(stream=True)) as followed:
+        read = [chunk.text for chunk in await followed.batch()]
+        if who_leads == "leaves":
+            await led.aclose()
+            await asyncio.sleep(0.6)
+        one.go.set()
+        if who_leads == "ends":
+            assert (await led.value()).choices[0].text == LONG
+        await asyncio.sleep(0.6)
+        while batch := await followed.batch():
+            read += [chunk.text for chunk in batch]
+    assert "".join(read) == LONG
+    assert (one.asked, one.closed, two.asked) == (1, 0, 0)
+    async with asyncio.timeout(10):
+        while redis_server.ask("DBSIZE") != b":0\r\n":
+            await asyncio.sleep(0.05)
+
+
+async def test_who_still_reads_one_stream_does_not_keep_the_next(processes, short_following):
+    one, two = await processes(window=0.1)
+    one.go.set()
+    led = await one.handler(call(stream=True))
+    async with await two.handler(call(stream=True)):
+        await led.value()
+        await asyncio.sleep(0.5)
+        one.go.clear()
+        again = await one.handler(call(stream=True))
+        await again.batch()
+        await asyncio.sleep(0.3)
+        await again.aclose()
+        assert (one.asked, one.closed) == (2, 1)
 
 
 async def test_what_redis_lost_of_a_stream_leaves_no_hole(processes, redis_server, short_lease):

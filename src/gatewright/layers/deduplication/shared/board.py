@@ -29,14 +29,14 @@ def _script(name: str) -> Script:
     return Script(files(__package__ or "").joinpath(f"{name}.lua").read_text("utf-8"))
 
 
-JOIN, PUBLISH, READ = _script("join"), _script("publish"), _script("read")
+JOIN, PUBLISH, READ, STAY = _script("join"), _script("publish"), _script("read"), _script("stay")
 
 
 class SharedBoard:
     """Asks Redis in scripts of one step each; where Redis is slow or gone it says so within its patience."""
 
     def __init__(self, store: RedisStore, window: float) -> None:
-        store.use(JOIN, PUBLISH, READ, on_return=self._end_what_was_left)
+        store.use(JOIN, PUBLISH, READ, STAY, on_return=self._end_what_was_left)
         self._store = store
         self._window = window
         self._left: dict[tuple[str, str], float] = {}  # flights and their calls, by when that happened
@@ -86,6 +86,12 @@ class SharedBoard:
             return None
         led, *parts = cast("list[Any]", reply)
         return led == 1, [decoded(part) for part in parts]
+
+    def stay(self, name: str, leader: str) -> None:
+        """Have a follower believed to be there, and what it has yet to read kept."""
+        lead, followed = self._keys(name)
+        args = [leader.encode(), _milliseconds(FOLLOWING), _milliseconds(LEASE)]
+        self._store.run(STAY, [lead, self._came(name, leader), followed], args, lambda _: None)
 
     def _left_open(self, name: str, call_id: str) -> None:
         """Remember what Redis may have for led, of which nobody will tell the end; past its lease it is forgotten."""

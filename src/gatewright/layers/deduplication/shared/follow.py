@@ -13,6 +13,7 @@ from gatewright.errors import DeadlineExceeded, GatewayError, StreamInterrupted
 from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.parts import Came, Failed, Gone, Landed, Part
 from gatewright.layers.deduplication.shared.repetition import Differs, Repetition
+from gatewright.layers.deduplication.shared.staying import Staying
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.layer import Handler
 from gatewright.pipeline.reply import Reply
@@ -32,22 +33,23 @@ class LeaderGone(Exception):
 async def followed_parts(board: SharedBoard, name: str, leader: str) -> AsyncGenerator[Part, None]:
     """Give what comes, until its end; `LeaderGone` where there will be none."""
     read, pause = 0, SOON
-    while True:
-        found = await board.read(name, leader, read)
-        if found is None:
-            raise LeaderGone
-        led, parts = found
-        read += len(parts)
-        for part in parts:
-            if isinstance(part, Gone):
+    with Staying(board, name, leader):
+        while True:
+            found = await board.read(name, leader, read)
+            if found is None:
                 raise LeaderGone
-            yield part
-            if not isinstance(part, Came):
-                return
-        if not parts and not led:
-            raise LeaderGone
-        pause = SOON if parts else min(SELDOM, pause * 1.5)
-        await asyncio.sleep(pause)
+            led, parts = found
+            read += len(parts)
+            for part in parts:
+                if isinstance(part, Gone):
+                    raise LeaderGone
+                yield part
+                if not isinstance(part, Came):
+                    return
+            if not parts and not led:
+                raise LeaderGone
+            pause = SOON if parts else min(SELDOM, pause * 1.5)
+            await asyncio.sleep(pause)
 
 
 class FollowedFold(AnswerFold):

@@ -14,7 +14,7 @@ from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.follow import FollowedFold, LeaderGone, followed_batches, followed_parts
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.led import LedStream
-from gatewright.layers.deduplication.shared.parts import Failed, Gone, Whole, failure, whole_part
+from gatewright.layers.deduplication.shared.parts import Came, Failed, Gone, Landed, Whole, failure, whole_part
 from gatewright.layers.deduplication.whole import made_whole
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallShared, Events
@@ -101,22 +101,26 @@ class SharedFlightsLayer:
             first = await anext(parts)
         except LeaderGone:
             return None
-        if isinstance(first, Failed):
-            error = first.error(call.id)
-            deadline = None if first.time_left is None else self._clock.now() + first.time_left
-            if was_cut_short(error, deadline, call):
-                return None
-            raise error
-        if isinstance(first, Whole):
-            value: Any = first.value()
+        if isinstance(first, Came | Landed):
+            fold = FollowedFold(call.request.model)
+            reply: Reply[Any, Any] = await Reply.begin(followed_batches(first, parts, fold, call, proceed), fold)
+        else:
+            await parts.aclose()
+            if isinstance(first, Failed):
+                return self._failed(first, call)
+            value = first.value() if isinstance(first, Whole) else None
             if value is None:
                 return await proceed(call)
-            reply: Reply[Any, Any] = Reply.whole(value, chunks_of if isinstance(value, Answer) else None)
-        else:
-            fold = FollowedFold(call.request.model)
-            reply = await Reply.begin(followed_batches(first, parts, fold, call, proceed), fold)
+            reply = Reply.whole(value, chunks_of if isinstance(value, Answer) else None)
         reply.cached, reply.attempts = True, 0
         return reply
+
+    def _failed(self, failed: Failed, call: Call) -> None:
+        """Raise the leader's error, unless only its own time was too short."""
+        error = failed.error(call.id)
+        deadline = None if failed.time_left is None else self._clock.now() + failed.time_left
+        if not was_cut_short(error, deadline, call):
+            raise error
 
     async def aclose(self) -> None:
         """End what goes on for other processes alone, and tell them: one of them takes it over."""

@@ -34,6 +34,11 @@ class Lead:
         """Hears that nobody follows any more."""
         self.task = asyncio.get_running_loop().create_task(self._tell())
 
+    @property
+    def was_followed(self) -> bool:
+        """Whether other processes wanted what came when Redis was told last."""
+        return self._followed
+
     async def is_followed(self) -> bool:
         """Say whether other processes want what comes; it is asked."""
         if not self._lost and self._how == "fly":
