@@ -6,12 +6,16 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
 from gatewright.layers.rate_limiter.limit import Limit
 from gatewright.layers.rate_limiter.shared_terms import AMEND, AMENDED, AMENDMENT, Terms, belief, mirror
+from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis import RedisStore
+
+if TYPE_CHECKING:
+    from gatewright.layers.rate_limiter.alone import Alone
 
 __all__ = ["Amendments"]
 
@@ -25,9 +29,22 @@ NOTHING = (0.0, 0.0)
 
 
 class _Amendment:
-    """The sum of what there is to say of one limit; `is_more` where it is not only of calls that ended."""
+    """The sum of what there is to say of one limit; `is_more` where it is not only of calls that ended.
 
-    __slots__ = ("is_more", "limit", "most_requests", "most_tokens", "paused_until", "requests", "tokens")
+    `of_alone` are the requests and tokens that were let through without Redis, which are owed in that sum already.
+    """
+
+    __slots__ = (
+        "alone",
+        "is_more",
+        "limit",
+        "most_requests",
+        "most_tokens",
+        "of_alone",
+        "paused_until",
+        "requests",
+        "tokens",
+    )
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
@@ -37,13 +54,22 @@ class _Amendment:
         self.most_requests = math.inf
         self.most_tokens = math.inf
         self.is_more = False
+        self.alone: Alone | None = None
+        self.of_alone = NOTHING
+
+    def forgivable(self) -> tuple[float, float]:
+        """Give the requests and tokens that are owed for what was let through without Redis."""
+        return (
+            max(0.0, min(self.of_alone[0], -self.requests)),
+            max(0.0, min(self.of_alone[1], -self.tokens)),
+        )
 
 
 class Amendments:
     """Keeps what cannot be sent until it can be: a sum for each limit, and permits. What was sent is not sent again.
 
     What Redis may have got, and did not confirm, is taken for done: charged too much is better than given back twice.
-    Only permits are released again.
+    Only permits are released again, and what was let through without Redis is charged again where Redis refused to.
     """
 
     def __init__(self, store: RedisStore, clock: Clock, terms: Callable[[Limit], Terms]) -> None:
@@ -103,6 +129,17 @@ class Amendments:
             amendment.most_requests = min(amendment.most_requests, requests)
         if tokens is not None:
             amendment.most_tokens = min(amendment.most_tokens, tokens)
+
+    def charge(self, limit: Limit, requests: float, tokens: float, alone: Alone) -> None:
+        """Charge what was let through without Redis; `alone` hears what is forgiven of it."""
+        if not requests and not tokens:
+            return
+        amendment = self._of(limit)
+        amendment.is_more = True
+        amendment.requests -= requests
+        amendment.tokens -= tokens
+        amendment.alone = alone
+        amendment.of_alone = amendment.of_alone[0] + requests, amendment.of_alone[1] + tokens
 
     def take(self, limit: Limit) -> tuple[float, float]:
         """Give the requests and tokens to put back, to whoever asks for that limit now and takes them along."""
@@ -171,6 +208,7 @@ class Amendments:
         return self._terms(one.limit).rates + AMENDMENT.pack(
             one.requests,
             one.tokens,
+            *one.forgivable(),
             pause if pause > 0.0 else 0.0,
             one.most_requests,
             one.most_tokens,
@@ -180,7 +218,16 @@ class Amendments:
     def _sent(self, reply: Any, some: Sequence[_Amendment], sets: Mapping[bytes, bytes]) -> None:
         if not isinstance(reply, bytes):
             self.release_again(sets)
+            if isinstance(reply, StoreUnavailable) and reply.upstream_code is not None:
+                self._charge_again(some)
             return
         now = self._now()
-        for one, left in zip(some, AMENDED.iter_unpack(reply), strict=True):
-            mirror(one.limit, now, *left)
+        for one, (requests, tokens, pause, *forgiven) in zip(some, AMENDED.iter_unpack(reply), strict=True):
+            mirror(one.limit, now, requests, tokens, pause)
+            if one.alone is not None:
+                one.alone.forgive(one.limit, *forgiven)
+
+    def _charge_again(self, some: Sequence[_Amendment]) -> None:
+        for one in some:
+            if one.alone is not None:
+                self.charge(one.limit, *one.forgivable(), one.alone)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gatewright.clock import MONOTONIC, Clock
 from gatewright.errors import CallCancelled
+from gatewright.layers.rate_limiter.alone import Alone
 from gatewright.layers.rate_limiter.amendments import Amendments
 from gatewright.layers.rate_limiter.leases import LEASE, Leases
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
@@ -28,7 +29,7 @@ from gatewright.layers.rate_limiter.shared_terms import (
     belief,
     mirror,
 )
-from gatewright.storage.redis import RedisStore
+from gatewright.storage.redis import RedisStore, Unanswered
 
 __all__ = ["Refusal", "SharedLedger", "SharedPermit"]
 
@@ -41,9 +42,12 @@ BELIEVED = 2.0
 
 
 class SharedPermit(Permit, eq=False, gc=False):
-    """A charge in Redis; its settlement goes there soon, and nobody waits for that. `name` is its name there."""
+    """A charge in Redis; its settlement goes there soon, and nobody waits for that. `name` is its name there.
 
-    ledger: SharedLedger
+    `ledger` is the one in which it was charged: this process's own while Redis does not answer.
+    """
+
+    ledger: SharedLedger | Alone
     name: bytes
 
     def settle(self, used_tokens: float | None, now: float | None = None) -> bool:
@@ -76,10 +80,10 @@ class SharedLedger:
         self._names = count()
         self._process = os.urandom(8)
         self._leases = Leases(store)
-        self._alone: dict[Limit, None] = {}
         self.on_return: Callable[[], None] | None = None
         """Hears that Redis is asked again."""
         self._amendments = Amendments(store, clock, self.terms)
+        self._alone: Alone | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -155,20 +159,23 @@ class SharedLedger:
             lambda reply: then(self._judged(reply, limits, tokens, permit, permit_keys, ended)),
         )
 
-    def locally(self, limits: Sequence[Limit], tokens: float) -> Permit | Refusal:
-        """Decide by the limits of this process, and keep in mind what Redis is to be told of that."""
+    def locally(self, limits: Sequence[Limit], tokens: float, *, is_charged: bool = False) -> Permit | Refusal:
+        """Decide by the limits of this process, and keep in mind what Redis is to be told of that.
+
+        `is_charged` says that Redis was asked, and is taken to charge it: it has, or does as soon as it goes on.
+        """
         now = self._now()
         got = try_reserve(limits, tokens, now, self.giver)
         if not isinstance(got, Permit):
             blocked = blocked_by(limits, tokens, now)
             assert blocked is not None
             return blocked
-        self._alone.update(dict.fromkeys(limits))
+        ledger = self if is_charged or not got.limits.all else self._charged_alone(got, now)
         keys = [key for limit in limits if (key := self.terms(limit).permits_key) is not None]
         name = self._name() if keys else b""
         if keys:
             self._leases.begin(name, keys)
-        return SharedPermit(got.limits, tokens, now, self.giver, self.giver.era, self, name)
+        return SharedPermit(got.limits, tokens, now, self.giver, self.giver.era, ledger, name)
 
     def settled(self, permit: SharedPermit, requests: float, tokens: float) -> None:
         """Put back what a call did not use, and its permit."""
@@ -205,7 +212,10 @@ class SharedLedger:
 
         In a forked child they, and what is to be told to Redis, are the parent's: it has a name of its own from now on.
         """
-        self._alone.clear()
+        if forked:
+            self._alone = None
+        else:
+            self._tell_what_was_alone()
         self._amendments.abandon(forked=forked)
         held = self._leases.abandon()
         if forked:
@@ -230,7 +240,7 @@ class SharedLedger:
             # It may have been charged all the same: its permit must not stay taken.
             self._amendments.release(permit, permit_keys)
             self._amendments.release_again(dict(zip(permit_keys, ended, strict=True)))
-            return self.locally(limits, tokens)
+            return self.locally(limits, tokens, is_charged=isinstance(reply, Unanswered))
         now = self._now()
         wait, by = VERDICT.unpack_from(reply)
         at = VERDICT.size
@@ -249,14 +259,21 @@ class SharedLedger:
         charged = limits if isinstance(limits, LimitSet) and limits.is_current else LimitSet(limits)
         return SharedPermit(charged, tokens, now, self.giver, self.giver.era, self, permit)
 
+    def _charged_alone(self, got: Permit, now: float) -> Alone:
+        if self._alone is None:
+            self._alone = Alone(self, self._amendments)
+        self._alone.charge(got, now)
+        return self._alone
+
+    def _tell_what_was_alone(self) -> None:
+        alone, self._alone = self._alone, None
+        if alone is not None:
+            alone.tell(self._now())
+
     def _returned(self) -> None:
-        """Tell Redis, which is back, what is under way here, and that no more is left than is known of here."""
+        """Tell Redis, which is back, what is under way here, and what was let through without it."""
         self._leases.renew()
-        alone, self._alone = self._alone, {}
-        now = self._now()
-        for limit in alone:
-            requests, tokens, _ = belief(limit, now)
-            self._amendments.correct(limit, requests, tokens)
+        self._tell_what_was_alone()
         self._amendments.send()
         if self.on_return is not None:
             self.on_return()

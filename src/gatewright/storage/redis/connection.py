@@ -12,9 +12,13 @@ from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis.address import Endpoint, RedisAddress
 from gatewright.storage.redis.resp import ErrorReply, ReplyParser, encode
 
-__all__ = ["RedisConnection", "connect"]
+__all__ = ["RedisConnection", "Unanswered", "connect"]
 
 OnReply = Callable[[Any], None]
+
+
+class Unanswered(StoreUnavailable):
+    """It was asked, and nothing came: what it was asked it may have done, or does as soon as it goes on."""
 
 
 class RedisConnection(asyncio.Protocol):
@@ -99,7 +103,7 @@ class RedisConnection(asyncio.Protocol):
         if not self.gone.done():
             self.gone.set_result(None)
         reason = f": {type(exc).__name__}" if exc is not None else ""
-        self.end(StoreUnavailable(f"Redis: the connection was lost{reason}"))
+        self.end(Unanswered(f"Redis: the connection was lost{reason}"))
 
 
 # Collecting a transport would meddle with its loop, which may be the parent process's; its socket is closed here.

@@ -15,7 +15,7 @@ from gatewright.errors import ConfigurationError
 from gatewright.redaction import redact
 from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis.address import RedisAddress
-from gatewright.storage.redis.connection import RedisConnection
+from gatewright.storage.redis.connection import RedisConnection, Unanswered
 from gatewright.storage.redis.opening import open_connection
 from gatewright.storage.redis.resp import ErrorReply, encode
 from gatewright.storage.redis.script import Script
@@ -247,7 +247,7 @@ class RedisStore:
         if left > 0.0:
             self._watch = loop.call_later(left, self._look)
         else:
-            connection.end(StoreUnavailable(f"Redis did not answer within {self._patience * 1000:.0f} ms"))
+            connection.end(Unanswered(f"Redis did not answer within {self._patience * 1000:.0f} ms"))
 
     def _degrade(self, error: StoreUnavailable) -> None:
         self._last_error = redact(error.message, self.address.password, self.address.sentinel_password)
@@ -261,7 +261,7 @@ class RedisStore:
             self._task = self._loop.create_task(self._open_until_it_works(FIRST_RETRY))
         backlog, self._backlog = self._backlog, []
         for _, on_reply in backlog:
-            on_reply(error)
+            on_reply(StoreUnavailable(error.message))  # whatever the error says, it was never asked this
 
     def _checked(self, reply: Any, on_reply: OnReply) -> None:
         """Take an error for what it is: this server is not to be asked for the moment."""
