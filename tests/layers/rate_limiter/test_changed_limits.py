@@ -92,3 +92,15 @@ async def test_whoever_is_the_next_since_a_larger_call_left_goes():
         await scene.run()
         task.result().settle(1)
     scene.assert_idle()
+
+
+async def test_the_order_of_arrival_stays_where_such_a_limit_goes_again():
+    scene = Scene(tenant=RateLimitConfig(requests_per_minute=60, burst_size=1))
+    scene.limiter.configure("tenant_model", ("a", "m0"), RateLimitConfig(requests_per_minute=6000))
+    await scene.start()
+    for place in range(6):
+        scene.start(model=f"m{place % 2}")
+    await scene.run()
+    scene.limiter.configure("tenant_model", ("a", "m0"), None)
+    await scene.run(6.0)
+    assert scene.admitted == [f"a{number}" for number in range(1, 8)]

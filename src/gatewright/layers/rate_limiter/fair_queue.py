@@ -103,12 +103,14 @@ class FairQueue:
         lane = self._roster.lane(priority, tenant, weight, gates)
         number = next(self._numbers) if since is None else since.seq
         ticket = Ticket(call, cost if cost > 1.0 else 1.0, lane, now, number, elsewhere)
-        lane.tickets.append(ticket)
-        lane.count(ticket)
+        lane.add(ticket)
         self._size += 1
         self._crowd.add(tenant)
         if lane.length == 1:
             self._parking.make_ready(lane, None)
+            self._call_up_where_reordered(lane, now)
+        elif since is not None and lane.tickets[0] is ticket:
+            self._step_up(lane)
         return ticket
 
     def next(self, now: float, admit: Admit) -> Ticket | None:
@@ -158,8 +160,7 @@ class FairQueue:
         if lane.length:
             lane.drop_cancelled()
             if was_next:
-                self._parking.step_up(lane)
-                self._count_dead_entry()
+                self._step_up(lane)
         else:
             self._parking.leave(lane)
             self._close(lane)
@@ -226,6 +227,10 @@ class FairQueue:
         self._roster.close(lane)
         self._count_dead_entry()
 
+    def _step_up(self, lane: Lane) -> None:
+        self._parking.step_up(lane)
+        self._count_dead_entry()
+
     def _count_dead_entry(self) -> None:
         self._dead += 1
         if self._dead > 2 * len(self._roster) + 64:
@@ -247,6 +252,13 @@ class FairQueue:
             self._set_alarm(line, now + closed_for)
         else:
             self._parking.call_up(line)
+
+    def _call_up_where_reordered(self, lane: Lane, now: float) -> None:
+        """Do the same at the gates where somebody else may be the next since a lane of another weight came."""
+        for line, share in lane.shares.items():
+            if share.contest.reordered:
+                share.contest.reordered = False
+                self._call_up_next(line, now)
 
     def _let_go(self, ticket: Ticket, now: float) -> None:
         lane = ticket.lane

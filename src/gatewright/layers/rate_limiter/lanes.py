@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import takewhile
@@ -62,10 +63,11 @@ class Contest:
     """One priority class before one shared gate: its virtual time, and how many shares of what weight contend.
 
     `begins` is the virtual time at which the call began that passed last: who comes now begins there. `heaviest` is the
-    largest weight of those that contend, or did lately; `uneven` says that they have not all the same.
+    largest weight of those that contend, or did lately; `uneven` says that they have not all the same,
+    and `reordered` that this has just changed, and with it who is due when.
     """
 
-    __slots__ = ("begins", "contending", "heaviest", "idle", "shares", "uneven", "virtual", "weight")
+    __slots__ = ("begins", "contending", "heaviest", "idle", "reordered", "shares", "uneven", "virtual", "weight")
 
     def __init__(self) -> None:
         self.virtual = 0.0
@@ -73,7 +75,7 @@ class Contest:
         self.contending = 0
         self.weight = 0.0
         self.heaviest = 0.0
-        self.uneven = False
+        self.uneven = self.reordered = False
         self.shares: dict[Hashable, Share] = {}
         self.idle: list[tuple[float, int, Share]] = []
 
@@ -81,8 +83,9 @@ class Contest:
         """Count one more share that contends."""
         if not self.contending:
             self.heaviest, self.uneven = weight, False
-        elif weight != self.heaviest:
-            self.heaviest, self.uneven = max(self.heaviest, weight), True
+        elif weight > self.heaviest or (weight < self.heaviest and not self.uneven):
+            self.heaviest = max(self.heaviest, weight)
+            self.uneven = self.reordered = True
         self.contending += 1
         self.weight += weight
 
@@ -287,8 +290,13 @@ class Lane:
             if line not in shares:
                 share.leave()
 
-    def count(self, ticket: Ticket) -> None:
-        """Count one waiting call more."""
+    def add(self, ticket: Ticket) -> None:
+        """Put a call in, at the end or, if it waited elsewhere meanwhile, where it belongs."""
+        tickets = self.tickets
+        if tickets and tickets[-1].seq > ticket.seq:
+            tickets.insert(bisect_left(tickets, ticket.seq, key=lambda other: other.seq), ticket)
+        else:
+            tickets.append(ticket)
         self.length += 1
         self.cost += ticket.cost
         for line in self.lines:

@@ -76,7 +76,7 @@ class Parking:
         self._row(lane).remove(lane)
 
     def step_up(self, lane: Lane) -> None:
-        """Put a lane where it belongs since its first call has left; at a gate it is tried, for it may fit now."""
+        """Put a lane where it belongs since another call is its first; at a gate it is tried, for it may fit now."""
         row = self._row(lane)
         row.remove(lane)
         row.add(lane, next(self._numbers))
