@@ -95,3 +95,42 @@ async def test_shared_flights_without_their_redis_are_each_ones_own() -> None:
 def test_shared_flights_need_a_redis() -> None:
     with pytest.raises(ConfigurationError, match=r"deduplication\.shared"):
         GatewayConfig(providers=["scripted"], **SHARED)  # type: ignore[arg-type]
+
+
+def test_one_made_where_another_loop_runs_follows_the_others_at_home_and_closes(redis_server: Any) -> None:
+    """It is made in one loop, which is gone, and in one that goes on beside it: neither is its home."""
+
+    async def made() -> LiteLLMGateway:
+        side = gateway(redis_server.url)
+        await asyncio.sleep(0.05)
+        return side
+
+    async def used(two: LiteLLMGateway) -> None:
+        three = gateway(redis_server.url)
+        async with gateway(redis_server.url) as one:
+            await one.generate_async("one")
+            await two.generate_async("two")
+            threads = (asyncio.to_thread(three.generate, f"{number}") for number in range(8))
+            assert {answer.text for answer in await asyncio.gather(*threads)} == {"x"}
+            one.open_circuit_breaker()
+            async with asyncio.timeout(5):
+                while any(breaker.state == "closed" for side in (two, three) for breaker in side.circuit_breakers()):
+                    await asyncio.sleep(0.02)
+            assert (await three.get_health())["stores"]["redis"]["status"] == "healthy"
+            await asyncio.to_thread(three.close)
+            await two.aclose()
+
+    asyncio.run(used(asyncio.run(made())))
+
+
+def test_a_hand_moves_breakers_where_no_loop_runs_or_one_that_is_not_home(redis_server: Any) -> None:
+    with gateway(redis_server.url) as side:
+
+        async def elsewhere() -> None:
+            side.open_circuit_breaker()
+
+        side.open_circuit_breaker()
+        asyncio.run(elsewhere())
+        side.close_circuit_breaker()
+        assert side.generate("after").text == "x"
+        assert asyncio.run(side.get_health())["stores"]["redis"]["status"] == "healthy"

@@ -22,6 +22,7 @@ class Process:
     def __init__(self, server, config=CONFIG):
         self.store = RedisStore(server.url)
         self.shared = SharedBreakers(self.store)
+        self.shared.start()
         self.heard = []
         events = Events()
         events.subscribe(self.heard.append)

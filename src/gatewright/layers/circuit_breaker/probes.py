@@ -34,6 +34,7 @@ class SharedProbes:
         breakers: bytes,
         *,
         clock: Clock,
+        can_tell: Callable[[], bool],
         known_version: Callable[[str], float],
         learn: Learn,
     ) -> None:
@@ -41,6 +42,7 @@ class SharedProbes:
         self._script = script
         self._breakers = breakers
         self._now = clock.now
+        self._can_tell = can_tell
         self._known_version = known_version
         self._learn = learn
         self._process = os.urandom(16)
@@ -58,7 +60,7 @@ class SharedProbes:
 
         Where Redis fails, each process decides by itself.
         """
-        if self._store.is_degraded:
+        if not self._can_tell():
             return 0.0
         answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -70,12 +72,12 @@ class SharedProbes:
         return await answered
 
     def ended(self, guard: DeploymentBreaker, succeeded: bool) -> None:
-        """Tell that a probe went well, and hear how many did in all; or that it ended without a verdict."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return  # the loop was closed under the call: what was told of it lapses
-        self._send(guard, b"succeeded" if succeeded else b"tell")
+        """Tell that a probe went well, and hear how many did in all; or that it ended without a verdict.
+
+        Where the loop was closed under the call, what was told of it lapses.
+        """
+        if self._can_tell():
+            self._send(guard, b"succeeded" if succeeded else b"tell")
 
     def keep(self, guard: DeploymentBreaker) -> None:
         """Tell that probes are still under way, where there are any."""

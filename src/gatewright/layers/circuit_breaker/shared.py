@@ -58,9 +58,16 @@ class SharedBreakers:
         self._guards: WeakValueDictionary[str, DeploymentBreaker] = WeakValueDictionary()
         self._known: dict[str, _Known] = {}
         self._version = 0.0
+        self._home: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._probes = SharedProbes(
-            store, PROBES, self._keys[0], clock=clock, known_version=self._known_version, learn=self._learn
+            store,
+            PROBES,
+            self._keys[0],
+            clock=clock,
+            can_tell=self._can_tell,
+            known_version=self._known_version,
+            learn=self._learn,
         )
 
     def add(self, guard: DeploymentBreaker) -> None:
@@ -72,26 +79,22 @@ class SharedBreakers:
         known = self._known.get(guard.deployment_id)
         if known is not None:
             self._follow(guard, known)
-        self.start()
 
     def tell(self, guard: DeploymentBreaker) -> None:
         """Tell the others at once until when a breaker is open."""
         self._publish(guard, b"open")
 
     def start(self) -> None:
-        """Begin to listen, where a loop runs and it has not begun; what happens to a breaker begins it too."""
-        if self._timer is None and self._guards:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                return
-            self._timer = loop.call_later(0.0, self._ring)
+        """Begin to tell and to listen on the running loop, which is home, where it has not begun."""
+        if self._home is None:
+            self._home = asyncio.get_running_loop()
+            self._timer = self._home.call_later(0.0, self._ring)
 
     def close(self) -> None:
         """Listen no more; the store is closed by whoever opened it."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._home = self._timer = None
 
     def abandon(self) -> None:
         """Do the same where the loop is gone, or is the parent process's."""
@@ -99,14 +102,18 @@ class SharedBreakers:
         self._probes.begin_anew()
 
     def _ring(self) -> None:
-        self._timer = None
         if self._guards:
             self._look()
-            self._timer = asyncio.get_running_loop().call_later(EVERY_SECONDS, self._ring)
+        self._timer = asyncio.get_running_loop().call_later(EVERY_SECONDS, self._ring)
+
+    def _can_tell(self) -> bool:
+        """Say whether Redis is of use, here: a breaker may be moved where home does not run, or before there is one."""
+        running = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage]
+        return running is not None and running is self._home and not self._store.is_degraded
 
     def _look(self) -> None:
         """Ask what is new, and say what the others do not know."""
-        if self._store.is_degraded:
+        if not self._can_tell():
             return
         self._store.run(CHANGES, self._keys, [b"%.0f" % self._version], self._heard)
         now = self._now()
@@ -156,14 +163,13 @@ class SharedBreakers:
             guard.wake()  # for who waits for a probe that is due later now, or never
 
     def _changed(self, guard: DeploymentBreaker, transition: Transition) -> None:
-        self.start()
         if transition.reason == "elsewhere" or transition.after == "half_open":
             return
         by_hand = transition.reason == "by_hand"
         self._publish(guard, b"open" if transition.after == "open" else b"force" if by_hand else b"close")
 
     def _publish(self, guard: DeploymentBreaker, what: bytes) -> None:
-        if self._store.is_degraded:
+        if not self._can_tell():
             return
         deployment_id, breaker = guard.deployment_id, guard.breaker
         args = [
