@@ -295,3 +295,46 @@ async def test_idle_keys_go_away(process, redis_server):
     (await one.charge()).settle(1, MONOTONIC.now())
     await asyncio.sleep(1.5)
     assert redis_server.ask("DBSIZE") == b":0\r\n"
+
+
+async def test_a_limit_of_another_kind_in_one_process_does_not_keep_it_from_being_refilled(process):
+    one = process({"tokens_per_minute": 6_000_000})
+    other = process({"requests_per_minute": 60 * 20, "burst_size": 2})
+    for who in (other, one, other):
+        await who.charge()
+    assert not isinstance(await other.reserve(), Permit)
+    for _ in range(30):
+        (await one.charge()).settle(2, MONOTONIC.now())
+        await asyncio.sleep(0.01)
+    await other.charge()
+    await other.charge()
+    assert not isinstance(await other.reserve(), Permit)
+
+
+async def test_limits_of_which_each_process_knows_another_kind_hold(process):
+    tokens = process({"tokens_per_minute": SLOW, "burst_tokens": 100})
+    requests = process({"requests_per_minute": SLOW, "burst_size": 4})
+    for _ in range(4):
+        await requests.charge(1000)
+        await tokens.charge(25)
+        await asyncio.sleep(0.02)
+    assert not isinstance(await tokens.reserve(1), Permit)
+    assert not isinstance(await requests.reserve(), Permit)
+
+
+async def test_a_pause_said_by_a_process_that_limits_another_kind_costs_no_more_than_itself(process):
+    one = process({"tokens_per_minute": 6_000_000})
+    other = process({"requests_per_minute": 60 * 20, "burst_size": 2})
+    for _ in range(10):  # each writes what it limits as of the beginning
+        await one.charge()
+        await asyncio.sleep(0.06)
+        await other.charge()
+    now = MONOTONIC.now()
+    one.limits[0].pause_until(now + 0.3, now)
+    one.ledger.pause(one.limits[0], 0.3)
+    await asyncio.sleep(0.1)
+    assert not isinstance(await other.reserve(), Permit)
+    await asyncio.sleep(0.35)
+    await other.charge()
+    await other.charge()
+    assert not isinstance(await other.reserve(), Permit)

@@ -30,14 +30,18 @@ for i = 1, count do
     pause, most_requests, most_tokens, known_requests, known_tokens, known_pause, at =
     struct.unpack('<dddddddddddddd', ARGV[1], at)
   local requests, tokens, filled_at, paused
-  local requests_forgiven, tokens_forgiven = 0, 0
+  local requests_forgiven, tokens_forgiven, since = 0, 0, 0
   if states[i] then
     requests, tokens, filled_at, paused = struct.unpack('<dddd', states[i])
-    local elapsed = math.max(0, now - filled_at)
-    requests = requests + elapsed * math.max(0, request_rate)
-    tokens = tokens + elapsed * math.max(0, token_rate)
-    requests = math.min(requests, request_burst) + requests_back
-    tokens = math.min(tokens, token_burst) + tokens_back
+    local elapsed = math.max(0, math.max(now, paused) - filled_at)
+    -- What only other processes limit: as in `reserve.lua`.
+    if (request_rate < 0 and requests < math.huge) or (token_rate < 0 and tokens < math.huge) then since = elapsed end
+    if request_rate >= 0 then
+      requests = math.min(requests + elapsed * request_rate, request_burst) + requests_back
+    end
+    if token_rate >= 0 then
+      tokens = math.min(tokens + elapsed * token_rate, token_burst) + tokens_back
+    end
     requests_forgiven = forgiven(requests, requests_alone)
     tokens_forgiven = forgiven(tokens, tokens_alone)
     requests = math.min(requests + requests_forgiven, request_burst, most_requests)
@@ -47,13 +51,14 @@ for i = 1, count do
     -- The process has settled its own books already.
     requests, tokens, paused, filled_at = known_requests, known_tokens, now + known_pause, now
   end
-  filled_at = math.max(filled_at, now)
-  if paused > now then filled_at = math.max(filled_at, paused) end
+  filled_at = math.max(filled_at, math.max(now, paused) - since)
   local idle = math.max(
     time_to_fill(requests, request_rate, request_burst), time_to_fill(tokens, token_rate, token_burst)
   ) + math.max(0, paused - now)
+  if since > 0 then idle = math.max(idle, redis.call('PTTL', KEYS[i]) / 1000 - 1) end
   local line = states[i] and string.sub(states[i], 33) or '' -- as `reserve.lua` keeps it
-  redis.call('SET', KEYS[i], struct.pack('<dddd', requests, tokens, filled_at, paused) .. line,
+  redis.call('SET', KEYS[i], struct.pack('<dddd', requests - since * math.max(0, request_rate),
+    tokens - since * math.max(0, token_rate), filled_at, paused) .. line,
     'PX', string.format('%.0f', math.min(idle * 1000 + 1000, 2592000000)))
   left[i] = struct.pack('<ddddd',
     requests, tokens, math.max(0, paused - now), requests_forgiven, tokens_forgiven)

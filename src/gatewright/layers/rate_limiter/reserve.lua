@@ -61,14 +61,22 @@ for i = 1, count do
     end
   end
   local theirs = first and first[1] ~= me
-  if now > one.at then
-    local elapsed = now - one.at
-    one.requests = one.requests + elapsed * math.max(0, one.request_rate)
-    one.tokens = one.tokens + elapsed * math.max(0, one.token_rate)
-    one.at = now
+  local flows = math.max(now, one.paused)
+  local elapsed = math.max(0, flows - one.at)
+  -- What only other processes limit is refilled by them: theirs is the time since, and all is written as of then.
+  one.since = 0
+  if (one.request_rate < 0 and one.requests < math.huge) or (one.token_rate < 0 and one.tokens < math.huge) then
+    one.since = elapsed
   end
-  one.requests = math.min(math.min(one.requests, one.request_burst) + requests_back, one.request_burst)
-  one.tokens = math.min(math.min(one.tokens, one.token_burst) + tokens_back, one.token_burst)
+  one.at = math.max(one.at, flows - one.since)
+  if one.request_rate >= 0 then
+    one.requests = math.min(one.requests + elapsed * one.request_rate, one.request_burst)
+    one.requests = math.min(one.requests + requests_back, one.request_burst)
+  end
+  if one.token_rate >= 0 then
+    one.tokens = math.min(one.tokens + elapsed * one.token_rate, one.token_burst)
+    one.tokens = math.min(one.tokens + tokens_back, one.token_burst)
+  end
   one.changed = one.changed or requests_back ~= 0 or tokens_back ~= 0
   local pause = math.max(0, one.paused - now)
   local with_theirs = tokens + (theirs and first[2] or 0)
@@ -138,7 +146,9 @@ for i = 1, count do
       time_to_fill(one.tokens, one.token_rate, one.token_burst)
     )
     -- Full again, it is as good as forgotten; a debt is remembered for a month at most.
-    local state = struct.pack('<dddd', one.requests, one.tokens, one.at, one.paused)
+    if one.since > 0 then idle = math.max(idle, redis.call('PTTL', KEYS[i]) / 1000 - 1) end
+    local state = struct.pack('<dddd', one.requests - one.since * math.max(0, one.request_rate),
+      one.tokens - one.since * math.max(0, one.token_rate), one.at, one.paused)
     for place, other in ipairs(one.line) do
       state = state .. struct.pack('<c8ddd', other[1], other[2], other[3], other[4])
     end
