@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gatewright import create_gateway
-from gatewright.layers.deduplication.shared.board import LEASE
+from gatewright.layers.deduplication.shared.board import LEASE as FLIGHT_LEASE
+from gatewright.layers.rate_limiter.leases import LEASE
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,32 @@ async def test_a_leader_that_dies(redis_server, how, fault):
             await asyncio.sleep(0.3)
             assert not following.done()
             leader.send_signal(fault)
-            async with asyncio.timeout(LEASE + 10):
+            async with asyncio.timeout(FLIGHT_LEASE + 10):
                 assert await following == "one two three four"
         finally:
             with suppress(ProcessLookupError):
                 leader.kill()
             await leader.wait()
+
+
+async def test_a_leader_that_is_closed_gives_its_place_to_who_takes_over(redis_server):
+    """Its stream goes on until it is closed, for the other process alone; its place is the only one that there is."""
+    settings = {
+        "providers": ["simulator"],
+        "default_model": "simulator/m",
+        "redis_url": redis_server.url,
+        "deduplication": {"shared": True},
+        "rate_limit": {"max_concurrent": 1},
+        "simulator": {"latency": 0, "tokens_per_second": 5, "text": "one two three four five six seven eight"},
+        "close_timeout": 0.0,
+    }
+    async with create_gateway(**settings) as leader, create_gateway(**settings) as follower:
+        leading = leader.generate_stream("same")
+        await anext(leading)
+        following = follower.generate_stream("same")
+        text = await anext(following)
+        await leader.aclose()
+        async with asyncio.timeout(LEASE):
+            async for piece in following:
+                text += piece
+        assert text == "one two three four five six seven eight"

@@ -203,9 +203,10 @@ class Flow:
 
     async def aclose(self) -> None:
         """Refuse everyone who waits for a turn."""
-        await self.limiter.aclose()
         if self._shared_flights is not None:
+            # First these: what the streams that they end give back is still to be told to Redis.
             await self._shared_flights.aclose()
+        await self.limiter.aclose()
         if self.sharing is not None:
             await self.sharing.aclose()
 

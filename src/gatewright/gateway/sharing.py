@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gatewright.clock import Clock
 from gatewright.layers.circuit_breaker.shared import SharedBreakers
 from gatewright.layers.rate_limiter.shared import SharedLedger
+from gatewright.storage.errors import StoreUnavailable
 from gatewright.storage.redis import RedisStore
 
 if TYPE_CHECKING:
@@ -42,9 +44,14 @@ class Sharing:
         return self._store.status()
 
     async def aclose(self) -> None:
-        """Close the connection, after those who use it."""
+        """Close the connection, after those who use it and what they told last."""
         self.breakers.close()
+        if self._store.status().state == "healthy":
+            with suppress(StoreUnavailable):
+                await self._store.check()
         await self._store.aclose()
+        # What had no answer by then is not to be told again: that would open it anew.
+        self.ledger.abandon()
 
     def abandon(self) -> None:
         """Let go of it without its loop."""
