@@ -210,3 +210,21 @@ async def test_a_nesting_without_end_is_no_reply(caplog):
 def test_a_namespace_that_leaves_no_hash_tag_is_refused():
     with pytest.raises(ConfigurationError, match="redis_namespace"):
         RedisStore("redis://localhost", namespace="}x")
+
+
+async def test_a_server_that_can_be_opened_and_refuses_is_one_outage_told_once(store, redis_server, caplog):
+    write = Script("return redis.call('SET', KEYS[1], 'v')")
+    opened = []
+    store.use(on_return=lambda: opened.append(store))
+    assert await run(store, write) == b"OK"
+    redis_server.ask("CONFIG", "SET", "maxmemory", "1")
+    until = asyncio.get_running_loop().time() + 3.0
+    while asyncio.get_running_loop().time() < until:
+        assert isinstance(await run(store, write), StoreUnavailable)
+        await asyncio.sleep(0.005)
+    assert 2 <= len(opened) <= 12
+    assert store.status().outages == 1
+    assert len([record for record in caplog.records if record.name == "gatewright.redis"]) == 1
+    redis_server.ask("CONFIG", "SET", "maxmemory", "0")
+    await eventually(lambda: not store.is_degraded)
+    assert await run(store, write) == b"OK"

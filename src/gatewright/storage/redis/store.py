@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ PATIENCE = 0.09
 """Seconds; whoever falls back on something else then has decided within 100 ms."""
 OPENING_PATIENCE = 0.75
 FIRST_RETRY, LONGEST_RETRY = 0.1, 1.0
+STEADY = 5.0
+"""Seconds after which one that came back is taken to stay: if it fails before, the outage was not over."""
 
 OnReply = Callable[[Any], None]
 
@@ -70,6 +73,8 @@ class RedisStore:
         self._task: asyncio.Task[None] | None = None
         self._backlog: list[tuple[bytes, OnReply]] = []
         self._watch: asyncio.TimerHandle | None = None
+        self._pause = 0.0
+        self._returned_at = -math.inf
         self._degraded_since = 0.0
         self._last_error: str | None = None
         self._outages = 0
@@ -202,12 +207,13 @@ class RedisStore:
             self.abandon()
         self._loop = loop
         self._state = "opening"
-        self._task = loop.create_task(self._open_until_it_works(0.0))
+        self._pause, self._returned_at = 0.0, -math.inf
+        self._task = loop.create_task(self._open_until_it_works())
 
-    async def _open_until_it_works(self, pause: float) -> None:
+    async def _open_until_it_works(self) -> None:
         while True:
-            await asyncio.sleep(pause * (0.5 + random.random() / 2))
-            pause = min(LONGEST_RETRY, max(FIRST_RETRY, 2 * pause))
+            await asyncio.sleep(self._pause * (0.5 + random.random() / 2))
+            self._pause = min(LONGEST_RETRY, max(FIRST_RETRY, 2 * self._pause))
             try:
                 async with asyncio.timeout(OPENING_PATIENCE):
                     connection = await open_connection(self.address, self.key("opening"), self._scripts)
@@ -229,6 +235,7 @@ class RedisStore:
         for command, on_reply in backlog:
             connection.send(command, on_reply)
         if returned:
+            self._returned_at = time.monotonic()
             for on_return in self._on_return:
                 on_return()
 
@@ -252,13 +259,17 @@ class RedisStore:
     def _degrade(self, error: StoreUnavailable) -> None:
         self._last_error = redact(error.message, self.address.password, self.address.sentinel_password)
         if self._state != "degraded":
-            log.warning("Redis at %s is not used for now: %s", self.address.where, self._last_error)
             self._state = "degraded"
-            self._degraded_since = time.monotonic()
-            self._outages += 1
+            now = time.monotonic()
+            # One that can be opened and then refuses, being full, is neither tried all the time nor told of each time.
+            if now - self._returned_at > STEADY:
+                log.warning("Redis at %s is not used for now: %s", self.address.where, self._last_error)
+                self._degraded_since = now
+                self._outages += 1
+                self._pause = FIRST_RETRY
         self._connection = None
         if self._task is None and self._loop is not None:
-            self._task = self._loop.create_task(self._open_until_it_works(FIRST_RETRY))
+            self._task = self._loop.create_task(self._open_until_it_works())
         backlog, self._backlog = self._backlog, []
         for _, on_reply in backlog:
             on_reply(StoreUnavailable(error.message))  # whatever the error says, it was never asked this
