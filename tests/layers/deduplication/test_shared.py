@@ -10,6 +10,7 @@ from gatewright.layers.deduplication.config import DeduplicationConfig
 from gatewright.layers.deduplication.layer import DeduplicationLayer
 from gatewright.layers.deduplication.shared import SharedBoard, SharedFlightsLayer
 from gatewright.layers.deduplication.shared import board as board_module
+from gatewright.layers.deduplication.shared import follow as follow_module
 from gatewright.layers.deduplication.shared import lead as lead_module
 from gatewright.layers.deduplication.shared import led as led_module
 from gatewright.layers.deduplication.shared import staying as staying_module
@@ -606,6 +607,58 @@ async def test_redis_goes_while_one_follows(processes, redis_server, stream, fau
         got = await asyncio.gather(leading, following)
     assert [value.choices[0].text for value, _ in got] == ["0123456789"] * 2
     redis_server.go_on() if fault == "pause" else None
+
+
+@pytest.mark.parametrize("fault", ["pause", "connections"])
+async def test_a_short_hiccup_of_redis_ends_no_stream(processes, redis_server, fault):
+    one, two = await processes(patience=0.09, text=LONG)
+    leading = asyncio.create_task(one.ask(call(stream=True)))
+    await until(lambda: one.asked == 1)
+    async with await two.handler(call(stream=True)) as followed, asyncio.timeout(10):
+        read = [chunk.text for chunk in await followed.batch()]
+        redis_server.pause() if fault == "pause" else redis_server.ask("CLIENT", "KILL", "TYPE", "normal")
+        one.go.set()
+        await until(lambda: one.store.status().outages)
+        redis_server.go_on() if fault == "pause" else None
+        assert (await leading)[0].choices[0].text == LONG
+        while batch := await followed.batch():
+            read += [chunk.text for chunk in batch]
+    assert "".join(read) == LONG
+    assert two.asked == 0
+
+
+async def test_a_leader_whose_caller_leaves_while_redis_is_away_goes_on_for_those_who_followed(processes, redis_server):
+    one, two = await processes(patience=0.09, text=LONG)
+    led = await one.handler(call(stream=True))
+    async with await two.handler(call(stream=True)) as followed, asyncio.timeout(10):
+        read = [chunk.text for chunk in await followed.batch()]
+        await until(lambda: next(iter(one.shared._leads)).was_followed)
+        redis_server.pause()
+        await led.aclose()
+        assert one.store.is_degraded
+        redis_server.go_on()
+        one.go.set()
+        while batch := await followed.batch():
+            read += [chunk.text for chunk in batch]
+    assert "".join(read) == LONG
+    assert (one.closed, two.asked) == (0, 0)
+
+
+@pytest.mark.parametrize(("fault", "said"), [("flush", "Redis has lost"), ("kill", "Redis went away")])
+async def test_a_stream_that_redis_lost_says_so(processes, redis_server, monkeypatch, fault, said):
+    monkeypatch.setattr(follow_module, "AWAY", 0.3)
+    one, two = await processes(patience=0.09)
+    leading = asyncio.create_task(one.ask(call(stream=True)))
+    await until(lambda: one.asked == 1)
+    two.text = "another"
+    two.go.set()
+    async with await two.handler(call(stream=True)) as followed, asyncio.timeout(10):
+        redis_server.kill() if fault == "kill" else redis_server.ask("FLUSHALL")
+        with pytest.raises(StreamInterrupted, match=said):
+            while await followed.batch():
+                pass
+    one.go.set()
+    assert (await leading)[0].choices[0].text == "0123456789"
 
 
 async def test_a_flush_makes_a_follower_ask_itself(processes, redis_server):

@@ -21,6 +21,8 @@ FOLLOWING = 2.0
 """Seconds for which a follower is believed to be there that has not read on."""
 READ_ON = 3.0
 """Seconds for which those who follow can read the end, however short the window."""
+LOOK = 0.1
+"""Seconds between two looks whether Redis is back."""
 AGE = 16
 """Characters of the seconds since a flight landed, before the call that led it."""
 
@@ -56,36 +58,37 @@ class SharedBoard:
             self._end(name, call_id)  # it may lead by now, or in a moment
             raise
         if reply is None:
-            self._left_open(name, call_id)
+            self.left_open(name, call_id)
         try:
             return (reply[AGE:].decode(), float(reply[:AGE])) if isinstance(reply, bytes) else None
         except ValueError:
             return None  # somebody else's value is there
 
-    async def publish(self, name: str, call_id: str, how: str, told: int, *parts: bytes) -> int:
+    async def publish(self, name: str, call_id: str, how: str, told: int, *parts: bytes) -> int | None:
         """Add parts to the `told` ones and keep the lead (`how`: "fly"), or end it ("land", "fail").
 
-        Gives whether somebody follows, 1 or 0; -1 where the lead is lost, or what was told, or Redis.
+        Gives whether somebody follows, 1 or 0; -1 where the lead is lost, or what was told; None where Redis does not
+        answer: then it may be told again.
         """
         if self._store.is_degraded:
-            self._left_open(name, call_id)
-            return -1
+            return None
         kept = KEPT if how == "fly" else max(self._window, READ_ON)
         args = [call_id.encode(), _milliseconds(LEASE), how.encode(), _milliseconds(kept), b"%d" % told, *parts]
         reply = await self._asked(PUBLISH, [*self._keys(name), self._came(name, call_id)], args)
-        if reply is None:
-            self._left_open(name, call_id)
-        return reply if isinstance(reply, int) else -1
+        return reply if reply is None or isinstance(reply, int) else -1
 
-    async def read(self, name: str, leader: str, read: int) -> tuple[bool, list[Part]] | None:
-        """Give whether that call still leads, and the parts that are new; None where Redis does not answer."""
+    async def read(self, name: str, leader: str, read: int) -> tuple[int, list[Part]] | None:
+        """Give whether that call still leads, 1 or 0, and the parts that are new; None where Redis does not answer.
+
+        It is -1 where Redis has lost what was read before.
+        """
         lead, followed = self._keys(name)
         args = [leader.encode(), b"%d" % read, _milliseconds(FOLLOWING)]
         reply = await self._asked(READ, [lead, self._came(name, leader), followed], args)
         if not isinstance(reply, list):
             return None
         led, *parts = cast("list[Any]", reply)
-        return led == 1, [decoded(part) for part in parts]
+        return led, [decoded(part) for part in parts]
 
     def stay(self, name: str, leader: str) -> None:
         """Have a follower believed to be there, and what it has yet to read kept."""
@@ -93,7 +96,16 @@ class SharedBoard:
         args = [leader.encode(), _milliseconds(FOLLOWING), _milliseconds(LEASE)]
         self._store.run(STAY, [lead, self._came(name, leader), followed], args, lambda _: None)
 
-    def _left_open(self, name: str, call_id: str) -> None:
+    async def back(self, seconds: float) -> bool:
+        """Wait until Redis is back; False where it is not within that time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not self._store.is_degraded:
+                return True
+            await asyncio.sleep(LOOK)
+        return False
+
+    def left_open(self, name: str, call_id: str) -> None:
         """Remember what Redis may have for led, of which nobody will tell the end; past its lease it is forgotten."""
         left, now = self._left, time.monotonic()
         left.pop((name, call_id), None)  # the newest stand last
@@ -112,7 +124,7 @@ class SharedBoard:
 
         def told(reply: Any) -> None:
             if isinstance(reply, StoreUnavailable):
-                self._left_open(name, call_id)
+                self.left_open(name, call_id)
 
         args = [call_id.encode(), _milliseconds(LEASE), b"fail", _milliseconds(READ_ON), b"0", GONE]
         self._store.run(PUBLISH, [*self._keys(name), self._came(name, call_id)], args, told)

@@ -24,10 +24,17 @@ __all__ = ["FollowedFold", "LeaderGone", "followed_batches", "followed_parts"]
 
 # Seconds between two looks: soon after something came, and less and less while nothing does.
 SOON, SELDOM = 0.005, 0.05
+SILENT = "the process that led this shared stream tells no more of it"
+LOST = "Redis has lost this shared stream"
+CUT_OFF = "Redis went away in the middle of this shared stream"
+
+
+AWAY = 2.0
+"""Seconds for which Redis may be away before a stream of which there was something is asked for anew."""
 
 
 class LeaderGone(Exception):
-    """The leader, or Redis, does not answer any more."""
+    """The leader, or Redis, does not answer any more; which of them it says."""
 
 
 async def followed_parts(board: SharedBoard, name: str, leader: str) -> AsyncGenerator[Part, None]:
@@ -37,19 +44,27 @@ async def followed_parts(board: SharedBoard, name: str, leader: str) -> AsyncGen
         while True:
             found = await board.read(name, leader, read)
             if found is None:
-                raise LeaderGone
+                found = await _read_when_back(board, name, leader, read)
             led, parts = found
             read += len(parts)
             for part in parts:
                 if isinstance(part, Gone):
-                    raise LeaderGone
+                    raise LeaderGone(SILENT)
                 yield part
                 if not isinstance(part, Came):
                     return
-            if not parts and not led:
-                raise LeaderGone
+            if not parts and led < 1:
+                raise LeaderGone(SILENT if led == 0 else LOST)
             pause = SOON if parts else min(SELDOM, pause * 1.5)
             await asyncio.sleep(pause)
+
+
+async def _read_when_back(board: SharedBoard, name: str, leader: str, read: int) -> tuple[int, list[Part]]:
+    """Read on once Redis is back; who has read nothing yet does not wait for that."""
+    found = await board.read(name, leader, read) if read and await board.back(AWAY) else None
+    if found is None:
+        raise LeaderGone(CUT_OFF)
+    return found
 
 
 class FollowedFold(AnswerFold):
@@ -92,8 +107,8 @@ async def followed_batches(
             async for part in rest:
                 if chunks := _chunks(part, fold, call):
                     yield chunks
-    except LeaderGone:
-        async for batch in _taken_over(fold, call, proceed):
+    except LeaderGone as gone:
+        async for batch in _taken_over(str(gone), fold, call, proceed):
             yield batch
 
 
@@ -105,7 +120,7 @@ def _chunks(part: Part, fold: FollowedFold, call: Call) -> list[Chunk]:
     return part.chunks if isinstance(part, Came) else []
 
 
-async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> AsyncGenerator[list[Chunk], None]:
+async def _taken_over(gone: str, fold: FollowedFold, call: Call, proceed: Handler) -> AsyncGenerator[list[Chunk], None]:
     """Ask anew, and leave out what was read before; another answer than that cannot go on where it stood."""
     repetition = Repetition(fold)
     try:
@@ -115,15 +130,15 @@ async def _taken_over(fold: FollowedFold, call: Call, proceed: Handler) -> Async
                 yield [repetition.new_of(chunk) for chunk in batch]
             repetition.end()
     except Differs:
-        raise _interrupted("another answer came since", fold, call) from None
+        raise _interrupted(gone, "another answer came since", fold, call) from None
     except DeadlineExceeded:
         raise
     except GatewayError as error:
-        raise _interrupted(error.message, fold, call, error.code) from error
+        raise _interrupted(gone, error.message, fold, call, error.code) from error
 
 
-def _interrupted(why: str, fold: FollowedFold, call: Call, code: str | None = None) -> StreamInterrupted:
+def _interrupted(gone: str, why: str, fold: FollowedFold, call: Call, code: str | None = None) -> StreamInterrupted:
     return StreamInterrupted(
-        f"the process that led this shared stream went away, and it could not be gone on with: {why}",
+        f"{gone}, and it could not be gone on with: {why}",
         text=fold.text, model=call.request.model, request_id=call.id, upstream_code=code,
     )  # fmt: skip

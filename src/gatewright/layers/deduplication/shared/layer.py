@@ -14,7 +14,7 @@ from gatewright.layers.deduplication.shared.board import SharedBoard
 from gatewright.layers.deduplication.shared.follow import FollowedFold, LeaderGone, followed_batches, followed_parts
 from gatewright.layers.deduplication.shared.lead import Lead
 from gatewright.layers.deduplication.shared.led import LedStream
-from gatewright.layers.deduplication.shared.parts import Came, Failed, Gone, Landed, Whole, failure, whole_part
+from gatewright.layers.deduplication.shared.parts import Came, Failed, Landed, Whole, failure, whole_part
 from gatewright.layers.deduplication.whole import made_whole
 from gatewright.pipeline.call import Call
 from gatewright.pipeline.events import CallShared, Events
@@ -128,7 +128,7 @@ class SharedFlightsLayer:
         for task in streams:
             task.cancel()
         for lead in leads:
-            lead.failed(Gone())
+            lead.end()
         tasks = [*streams, *(lead.task for lead in leads)]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=CLOSING_PATIENCE)
