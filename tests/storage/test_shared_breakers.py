@@ -302,3 +302,76 @@ async def test_nothing_is_asked_of_redis_for_a_call(processes, redis_server):
         one.succeed()
     await asyncio.sleep(0.1)
     assert redis_server.calls("evalsha") <= 1
+
+
+@pytest.mark.parametrize("act", ["close", "reset"])
+@pytest.mark.parametrize("how", ["stands still", "forgets"])
+async def test_what_a_hand_closes_while_redis_is_away_is_closed_by_all_after(processes, redis_server, how, act):
+    """In the second case the others tell first of the opening, which Redis has forgotten."""
+    one, other = await processes(2)
+    one.registry.open("a")
+    await until(lambda: other.state == "open", 1.0)
+    redis_server.pause() if how == "stands still" else redis_server.kill()
+    await until(lambda: one.store.is_degraded and other.store.is_degraded)
+    getattr(one.registry, act)("a")
+    redis_server.go_on() if how == "stands still" else redis_server.start()
+    await until(lambda: one.state == other.state == "closed", 5.0)
+    await asyncio.sleep(1.2)
+    (late,) = await processes(1)
+    await asyncio.sleep(0.3)
+    assert one.state == other.state == late.state == "closed"
+
+
+async def test_an_older_word_that_is_told_late_opens_nothing(processes, redis_server):
+    one, other = await processes(2)
+    one.registry.open("a")
+    await until(lambda: other.state == "open", 1.0)
+    other.shared.close()  # it hears no more
+    one.registry.close("a")
+    await asyncio.sleep(0.3)
+    redis_server.ask("FLUSHALL")
+    await asyncio.sleep(1.2)
+    other.shared.start()
+    await until(lambda: other.state == "closed")
+    assert one.state == "closed"
+    assert not any(event.after == "open" for event in one.heard[2:])
+
+
+async def test_what_was_opened_by_hand_closed_and_opened_again_while_redis_is_away_is_open_for_a_while(
+    processes, redis_server
+):
+    one, other = await processes(2, CONFIG.model_copy(update={"timeout": 30.0}))
+    one.registry.open("a")
+    await until(lambda: other.state == "open", 1.0)
+    redis_server.pause()
+    await until(lambda: one.store.is_degraded and other.store.is_degraded)
+    one.registry.close("a")
+    opened(one)
+    redis_server.go_on()
+    await until(lambda: not any(side.registry.status()[0].by_hand for side in (one, other)), 5.0)
+    assert one.state == other.state == "open"
+
+
+async def test_what_probes_close_while_redis_is_away_is_closed_by_all_after(processes, redis_server):
+    one, other = await processes(2)
+    await open_and_due([one, other])
+    redis_server.pause()
+    await until(lambda: one.store.is_degraded and other.store.is_degraded)
+    one.succeed(await probe(one))
+    one.succeed(await probe(one))
+    assert one.state == "closed"
+    redis_server.go_on()
+    await until(lambda: other.state == "closed", 5.0)
+
+
+@pytest.mark.parametrize("act", ["close", "reset"])
+async def test_a_hand_closes_what_its_process_has_not_heard_of(processes, act):
+    one, other = await processes(2)
+    one.registry.open("a")
+    getattr(other.registry, act)("a")  # it is closed there still
+    await asyncio.sleep(0.1)
+    assert one.heard[-1].after == "open"
+    getattr(other.registry, act)("a")
+    await until(lambda: one.state == other.state == "closed", 3.0)
+    await asyncio.sleep(0.6)
+    assert one.state == other.state == "closed"

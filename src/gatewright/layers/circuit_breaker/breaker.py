@@ -206,7 +206,7 @@ class Breaker:
 
     def open_elsewhere(self, until: float, openings: int, now: float) -> None:
         """Follow another process, in which it opened until then, for so many times lately."""
-        self._open_until = max(self._open_until, until)
+        self._open_until = until
         self._openings = max(self._openings, openings)
         if self.state != "open":
             self._change("open", now, "elsewhere")

@@ -11,8 +11,8 @@ local again_after = 0.5
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
-local version, open_until, openings = 0, 0, 0
-if entry then version, open_until, openings = struct.unpack('<ddd', entry) end
+local version, open_until, openings, said = 0, 0, 0, 0
+if entry then version, open_until, openings, said = struct.unpack('<dddd', entry) end
 local unheard_of = version > tonumber(ARGV[2])
 local mine = tonumber(ARGV[4])
 local wait = 0
@@ -52,4 +52,4 @@ if wait == 0 then
   redis.call('PEXPIRE', KEYS[2], '3600000')
 end
 local succeeded = tonumber(redis.call('HGET', KEYS[2], 'succeeded') or '0')
-return struct.pack('<dddddd', now, version, open_until, openings, wait, succeeded)
+return struct.pack('<ddddddd', now, version, open_until, openings, said, wait, succeeded)

@@ -12,16 +12,18 @@ from gatewright.clock import Clock
 from gatewright.layers.circuit_breaker.guard import DeploymentBreaker
 from gatewright.storage.redis import RedisStore, Script
 
-__all__ = ["SharedProbes"]
+__all__ = ["Entry", "SharedProbes"]
 
 BELIEVED_SECONDS = 3.0
 """The probes of a process count for so long after it was heard of last; one that died keeps nobody from probing."""
 
-_REPLY = Struct("<dddddd")
+_REPLY = Struct("<ddddddd")
 
 What = Literal[b"ask", b"succeeded", b"tell"]
-Learn = Callable[[str, tuple[float, float, float], float], None]
-"""Takes note of what Redis has of a deployment's breaker: its entry, and the time there."""
+Entry = tuple[float, float, float, float]
+"""What Redis has of a breaker, as `publish.lua` describes it."""
+Learn = Callable[[str, Entry, float, float], None]
+"""Takes note of a deployment's entry: it was so at a time there, and was asked for at a time here."""
 
 
 class SharedProbes:
@@ -86,8 +88,8 @@ class SharedProbes:
 
     def _send(self, guard: DeploymentBreaker, what: What, on_reply: Callable[[float], None] | None = None) -> None:
         deployment_id, breaker = guard.deployment_id, guard.breaker
-        generation = breaker.generation
-        believed = min(BELIEVED_SECONDS, max(0.0, breaker.silent_at - self._now()))
+        generation, asked_at = breaker.generation, self._now()
+        believed = min(BELIEVED_SECONDS, max(0.0, breaker.silent_at - asked_at))
         args = [
             deployment_id.encode(),
             b"%.0f" % self._known_version(deployment_id),
@@ -101,9 +103,9 @@ class SharedProbes:
         def answered(reply: Any) -> None:
             wait = 0.0
             if isinstance(reply, bytes):
-                there, version, open_until, openings, wait, successes = _REPLY.unpack(reply)
+                there, version, open_until, openings, said, wait, successes = _REPLY.unpack(reply)
                 if version:
-                    self._learn(deployment_id, (version, open_until, openings), there)
+                    self._learn(deployment_id, (version, open_until, openings, said), there, asked_at)
                 if breaker.generation == generation:
                     breaker.succeeded_elsewhere(int(successes), self._now())
             if on_reply is not None:

@@ -79,6 +79,7 @@ class CircuitBreakers:
                 self._shared.add(guard)
             if self._opened.get(deployment.provider, self._all_opened):
                 guard.open_by_hand()
+                self._tell_by_hand(guard)
         return guard
 
     def configure(self, config: CircuitBreakerConfig | None, provider: str | None = None) -> None:
@@ -106,20 +107,20 @@ class CircuitBreakers:
     def open(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let nothing through to a deployment, a provider's, or all known ones, until it is closed or reset."""
         for guard in self._moved(deployment_id, provider, opened=True):
-            was_open = guard.breaker.state == "open"
             guard.open_by_hand()
-            if was_open and self._shared is not None:
-                self._shared.tell(guard)  # that is no change, but for how long it is open
+            self._tell_by_hand(guard)
 
     def close(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Let everything through again, to the same choice; how often a breaker opened lately is remembered."""
         for guard in self._moved(deployment_id, provider, opened=False):
             guard.breaker.close_by_hand(self._clock.now())
+            self._tell_by_hand(guard)
 
     def reset(self, deployment_id: str | None = None, *, provider: str | None = None) -> None:
         """Make the breakers of the same choice as new."""
         for guard in self._moved(deployment_id, provider, opened=False):
             guard.breaker.reset(self._clock.now())
+            self._tell_by_hand(guard)
 
     def status(self) -> list[CircuitBreakerStatus]:
         """Describe every breaker that is on, by deployment."""
@@ -133,6 +134,10 @@ class CircuitBreakers:
         for one in self.status():
             by_provider.setdefault(one.provider, []).append(one)
         return {provider: rolled_up(provider, all_) for provider, all_ in sorted(by_provider.items())}
+
+    def _tell_by_hand(self, guard: DeploymentBreaker) -> None:
+        if self._shared is not None:
+            self._shared.by_hand(guard)
 
     def _config_of(self, provider: str) -> CircuitBreakerConfig:
         return self._of_provider.get(provider, self._config)
