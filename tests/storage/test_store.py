@@ -196,6 +196,7 @@ async def test_a_nesting_without_end_is_no_reply(caplog):
         await reader.read(10)
         writer.write(b"*1\r\n" * 100_000)
         await writer.drain()
+        writer.close()
 
     server = await asyncio.start_server(deep, "127.0.0.1", 0)
     store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", scripts=[ECHO])

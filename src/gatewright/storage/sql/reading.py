@@ -124,6 +124,11 @@ class _Sqlite:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
+    def __del__(self) -> None:
+        # Of a reader that was let go, not closed: from Python 3.13 on it is warned of a connection that nobody closed.
+        with contextlib.suppress(AttributeError):  # it could not be opened
+            self.close()
+
 
 class _Postgresql:
     """A connection to PostgreSQL."""
