@@ -6,7 +6,8 @@ import math
 from bisect import bisect_left
 from itertools import islice
 
-from gatewright.layers.rate_limiter.lanes import Lane, Line, Share, Ticket
+from gatewright.layers.rate_limiter.contest import Share
+from gatewright.layers.rate_limiter.lanes import Lane, Line, Ticket
 from gatewright.layers.rate_limiter.row import Due
 
 __all__ = ["Ahead"]

@@ -7,7 +7,8 @@ from collections.abc import Hashable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from gatewright.layers.rate_limiter.lanes import Contest, Gate, Lane, Line, Share, Ticket
+from gatewright.layers.rate_limiter.contest import Contest, Share
+from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
 
 __all__ = ["Roster"]
 
