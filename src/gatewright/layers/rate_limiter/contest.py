@@ -93,6 +93,7 @@ class Share:
             contest.leave(self.counted_weight)
             self.counted_weight = weight
             contest.enter(weight)
+            contest.reordered = True
 
     def due(self, cost: float) -> float:
         """Give the virtual time at which its next call, of this cost, has to begin at the latest.

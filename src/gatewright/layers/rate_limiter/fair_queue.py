@@ -108,9 +108,9 @@ class FairQueue:
         self._crowd.add(tenant)
         if lane.length == 1:
             self._parking.make_ready(lane, None)
-            self._call_up_where_reordered(lane, now)
         elif since is not None and lane.tickets[0] is ticket:
             self._step_up(lane)
+        self._call_up_where_reordered(lane, now)
         return ticket
 
     def next(self, now: float, admit: Admit) -> Ticket | None:
@@ -190,9 +190,10 @@ class FairQueue:
                 displaced.append(self._roster.newest(crowd.heaviest(), line))
         return displaced
 
-    def is_first(self, ticket: Ticket) -> bool:
-        """Whether a call that waits is the next of its tenant's calls of the same gates."""
-        return ticket.lane.tickets[0] is ticket
+    @property
+    def has_ready(self) -> bool:
+        """Whether there is somebody for `next` to try: one who came, or was called up."""
+        return self._parking.ready.length > 0
 
     def waiting_for(self, gate: Gate) -> int:
         """Give how many calls wait for a gate, here or further on."""

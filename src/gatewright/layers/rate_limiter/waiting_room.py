@@ -147,10 +147,10 @@ class WaitingRoom(Turnstile):
             self._end(other, its_error)
         self._waiters[waiter] = None
         self._expiries.add(waiter)
-        if leaving or self._queue.is_first(waiter.ticket):
+        if leaving or self._queue.has_ready:
             self.pump()
         else:
-            # Behind another of its lane it changes nothing for anybody.
+            # It stands behind another of its lane, and that changes nothing for anybody.
             self._alarm.set(waiter.expires, self._loop)
         return waiter
 
