@@ -31,7 +31,7 @@ def run_and_kill(directory: Path, seconds: float, *more: str) -> list[tuple[str,
     return [(line.split()[0], line.split()[1]) for line in lines if line.endswith("\n")]
 
 
-def until(met: Callable[[], bool], seconds: float = 80.0) -> None:
+def until(met: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < end, "it did not happen"
