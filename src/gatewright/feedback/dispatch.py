@@ -134,24 +134,31 @@ class Dispatcher:
             pass
         while not lane.ended and (due := outbox.claim(name, self._now(), AT_ONCE)):
             self._hold(due)
-            for delivery in due:
-                if lane.ended:
-                    self._let_go(delivery, states.handed_back(delivery, self._now()))
-                else:
-                    self._deliver(lane.callback, delivery)
+            try:
+                for delivery in due:
+                    if lane.ended:
+                        self._let_go(delivery, states.handed_back(delivery, self._now()))
+                    else:
+                        self._deliver(lane.callback, delivery)
+            finally:
+                # Where the database died amid them: held on to, the others would never be told of again.
+                self._drop(due)
         next_due = outbox.next_due(name)
         wait = self._config.poll_interval
         return wait if next_due is None else min(wait, max(0.0, (next_due - self._now()) / timedelta(seconds=1)))
 
     def _deliver(self, callback: Callback, delivery: Delivery) -> None:
         self._hold([delivery])
-        with callback.running:
-            feedback = self._read(delivery.feedback_id)
-            if feedback is None or feedback.status is FeedbackStatus.IGNORED:
-                self._let_go(delivery, states.given_up(delivery))
-                return
-            outcome = self._attempt(callback, feedback, delivery)
-        self._let_go(delivery, outcome)
+        try:
+            with callback.running:
+                feedback = self._read(delivery.feedback_id)
+                if feedback is None or feedback.status is FeedbackStatus.IGNORED:
+                    outcome = states.given_up(delivery)
+                else:
+                    outcome = self._attempt(callback, feedback, delivery)
+            self._let_go(delivery, outcome)
+        finally:
+            self._drop([delivery])
 
     def _attempt(self, callback: Callback, feedback: Feedback, delivery: Delivery) -> Delivery:
         try:
@@ -169,6 +176,10 @@ class Dispatcher:
         with self._lock:
             self._held.update((one.feedback_id, one.callback) for one in due)
 
+    def _drop(self, due: list[Delivery]) -> None:
+        with self._lock:
+            self._held.difference_update((one.feedback_id, one.callback) for one in due)
+
     def _let_go(self, delivery: Delivery, outcome: Delivery) -> None:
         """Keep how it ended: tried until the database takes it, or the process ends."""
         while True:
@@ -178,8 +189,7 @@ class Dispatcher:
             except GatewayError:
                 if self._ended.wait(1.0):
                     break
-        with self._lock:
-            self._held.discard((delivery.feedback_id, delivery.callback))
+        self._drop([delivery])
 
     def _renew(self) -> None:
         while not self._ended.wait(self._config.lease / 3):
