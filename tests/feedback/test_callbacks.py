@@ -13,6 +13,7 @@ import pytest
 
 from gatewright.errors import BadRequest
 from gatewright.feedback import CallbackConfig, Feedback, FeedbackLoop, FeedbackStatus, FeedbackType
+from gatewright.storage.errors import StoreUnavailable
 
 Made = Callable[..., FeedbackLoop]
 Correct = Callable[..., str]
@@ -243,3 +244,23 @@ def test_what_is_ignored_is_told_to_nobody(loop: FeedbackLoop, correct: Correct)
     threading.Event().wait(0.3)
     assert got == []
     assert loop.process_feedback(id_).status is FeedbackStatus.IGNORED
+
+
+def test_what_was_in_hand_when_the_database_died_is_told_when_it_is_back(
+    loop_of: Made, correct: Correct, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = loop_of(CallbackConfig(lease=0.5, poll_interval=0.05))
+    ids = [correct(loop, str(number)) for number in range(5)]
+    dispatcher = loop._dispatcher  # type: ignore[attr-defined]
+    read, fails = dispatcher._read, iter([False, True])
+
+    def dies(feedback_id: str) -> Feedback | None:
+        if next(fails, False):
+            raise StoreUnavailable("the records' database: it died")
+        return read(feedback_id)
+
+    monkeypatch.setattr(dispatcher, "_read", dies)
+    got: set[str] = set()
+    loop.register_callback("correction", lambda feedback: got.add(feedback.id))
+    until(lambda: got == set(ids))
+    until(lambda: not dispatcher._held)
