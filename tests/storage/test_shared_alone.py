@@ -84,12 +84,18 @@ async def ask_once(processes):
         await one.left()
 
 
-@pytest.mark.parametrize("kills", [False, True])
-async def test_that_of_every_process_is_charged(several, kills):
-    processes, outage = several(3, **SLOW)
+async def begun(made, *, kills=False):
+    """Begin an outage of processes that have asked Redis before."""
+    processes, outage = made
     outage.kills = kills
     await ask_once(processes)
     await outage.begin()
+    return processes, outage
+
+
+@pytest.mark.parametrize("kills", [False, True])
+async def test_that_of_every_process_is_charged(several, kills):
+    processes, outage = await begun(several(3, **SLOW), kills=kills)
     for one in processes:
         for _ in range(10):
             (await one.charge(30)).settle(20, MONOTONIC.now())
@@ -100,10 +106,7 @@ async def test_that_of_every_process_is_charged(several, kills):
 
 @pytest.mark.parametrize("kills", [False, True])
 async def test_a_call_that_was_under_way_gives_back_what_it_did_not_use_once(several, kills):
-    processes, outage = several(2, **SLOW)
-    outage.kills = kills
-    await ask_once(processes)
-    await outage.begin()
+    processes, outage = await begun(several(2, **SLOW), kills=kills)
     held = [await one.charge(200) for one in processes]
     cancelled = [await one.charge(100) for one in processes]
     await outage.end()
@@ -117,9 +120,7 @@ async def test_a_call_that_was_under_way_gives_back_what_it_did_not_use_once(sev
 
 
 async def test_what_was_not_charged_for_want_of_tokens_is_not_given_back(several):
-    processes, outage = several(3, **SLOW)
-    await ask_once(processes)
-    await outage.begin()
+    processes, outage = await begun(several(3, **SLOW))
     held = [[await one.charge(400) for _ in range(2)] for one in processes]
     await outage.end()
     _, tokens = await processes[0].left()
@@ -133,9 +134,7 @@ async def test_what_was_not_charged_for_want_of_tokens_is_not_given_back(several
 
 
 async def test_what_came_in_meanwhile_is_not_missing(several):
-    (one,), outage = several(1, requests_per_minute=6000, burst_size=5)
-    await ask_once([one])
-    await outage.begin()
+    (one,), outage = await begun(several(1, requests_per_minute=6000, burst_size=5))
     for _ in range(20):
         (await one.charge()).settle(1, MONOTONIC.now())
         await asyncio.sleep(0.02)
@@ -160,9 +159,7 @@ async def test_a_redis_that_is_back_and_refuses_is_told_when_it_does_not(several
 
 
 async def test_a_process_whose_loop_ended_meanwhile_tells_it_all_the_same(several, redis_server):
-    (one, other), outage = several(2, **SLOW)
-    await ask_once([one, other])
-    await outage.begin()
+    (one, other), outage = await begun(several(2, **SLOW))
     for _ in range(10):
         (await one.charge(10)).settle(10, MONOTONIC.now())
     one.ledger.abandon()
@@ -173,9 +170,7 @@ async def test_a_process_whose_loop_ended_meanwhile_tells_it_all_the_same(severa
 
 
 async def test_a_forked_child_leaves_that_to_its_parent(several):
-    (one, other), outage = several(2, **SLOW)
-    await ask_once([one, other])
-    await outage.begin()
+    (one, other), outage = await begun(several(2, **SLOW))
     await one.charge(10)
     one.ledger.abandon(forked=True)
     await outage.end()

@@ -25,15 +25,14 @@ Enqueueing, dequeueing and cancelling are O(log n); cancelled calls are dropped 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Sequence
-from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any
 
 from gatewright.errors import RateLimited
 from gatewright.layers.rate_limiter.crowd import Crowd
 from gatewright.layers.rate_limiter.lanes import Gate, Lane, Line, Ticket
+from gatewright.layers.rate_limiter.openings import Openings
 from gatewright.layers.rate_limiter.outlook import expected_wait, newcomers_wait, position
 from gatewright.layers.rate_limiter.parking import Parking
 from gatewright.layers.rate_limiter.roster import Roster
@@ -59,7 +58,7 @@ class FairQueue:
         self._roster = Roster()
         self._lines = self._roster.lines
         self._parking = Parking(self._numbers)
-        self._alarms: list[tuple[float, int, Line]] = []
+        self._openings = Openings(self._lines)
         self._dead = 0
 
     def __len__(self) -> int:
@@ -73,9 +72,7 @@ class FairQueue:
     @property
     def next_alarm(self) -> float | None:
         """The time at which a closed gate is foretold to open; None where only `wake` can tell."""
-        while self._alarms and self._alarms[0][2].alarm != self._alarms[0][0]:
-            heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else None
+        return self._openings.next
 
     def enqueue(
         self,
@@ -115,8 +112,9 @@ class FairQueue:
 
     def next(self, now: float, admit: Admit) -> Ticket | None:
         """Let the next call go and give its ticket; None when no more can go now. Ask until it is None."""
-        self._ring(now)
         parking = self._parking
+        while (line := self._openings.take_due(now)) is not None:
+            parking.call_up(line)
         while (lane := parking.take_ready()) is not None:
             barred_at = parking.barred_at(lane)
             if barred_at is not None:
@@ -132,7 +130,7 @@ class FairQueue:
                 self._let_go(ticket, now)
                 return ticket
             line = self._lines[closed[0]]
-            self._set_alarm(line, now + closed[1])
+            self._openings.foretell(line, now + closed[1])
             parking.park(lane, line)
         return None
 
@@ -250,7 +248,7 @@ class FairQueue:
             return
         closed_for = line.gate.time_until(top[2].tickets[0].cost, now) if self._foretold else 0.0
         if closed_for > 0.0:
-            self._set_alarm(line, now + closed_for)
+            self._openings.foretell(line, now + closed_for)
         else:
             self._parking.call_up(line)
 
@@ -291,19 +289,3 @@ class FairQueue:
         lane.discount(ticket)
         self._size -= 1
         self._crowd.remove(lane.tenant)
-
-    def _set_alarm(self, line: Line, time: float) -> None:
-        # An earlier alarm stays: whoever is tried too early is parked again.
-        if time < line.alarm:
-            line.alarm = time
-            heappush(self._alarms, (time, next(self._numbers), line))
-            if len(self._alarms) > 2 * len(self._lines) + 64:
-                self._alarms = [alarm for alarm in self._alarms if alarm[2].alarm == alarm[0]]
-                heapify(self._alarms)
-
-    def _ring(self, now: float) -> None:
-        while self._alarms and self._alarms[0][0] <= now:
-            time, _, line = heappop(self._alarms)
-            if line.alarm == time:
-                line.alarm = math.inf
-                self._parking.call_up(line)

@@ -42,10 +42,9 @@ class Roster:
 
     def newest(self, tenant: Hashable, line: Line | None) -> Ticket:
         """Give the last of a tenant's calls that wait for a gate, or at all; of the lowest priority that it has."""
-        lanes = (
-            lane for lane in self._lanes.values() if lane.tenant == tenant and (line is None or line in lane.lines)
-        )
-        return max(lanes, key=lambda lane: (lane.rank, lane.tickets[-1].seq)).tickets[-1]
+        lanes = self._lanes.values() if line is None else line.lanes
+        theirs = (lane for lane in lanes if lane.tenant == tenant)
+        return max(theirs, key=lambda lane: (lane.rank, lane.tickets[-1].seq)).tickets[-1]
 
     def close(self, lane: Lane) -> None:
         """Forget a lane in which nobody waits any more, and whatever is of no use without it."""
