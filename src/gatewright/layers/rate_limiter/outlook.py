@@ -46,11 +46,14 @@ def wait_behind(ticket: Ticket, now: float) -> float:
     """Estimate the seconds until a call would go that leaves now and comes back behind its tenant's others.
 
     When that will be, the others' turns are not known: each of its tenant's calls is taken to have to wait for one.
+    At the tenant's own gate it is behind all.
     """
     lane, longest = ticket.lane, 0.0
     for line in lane.lines:
-        sharers = _sharers(lane, line)
-        calls, cost = min(lane.length * sharers, line.calls), min(lane.cost * sharers, line.cost)
+        calls, cost, share = float(line.calls), line.cost, lane.shares.get(line)
+        if share is not None:
+            sharers = max(1.0, share.contest.weight / share.weight)
+            calls, cost = min(lane.length * sharers, calls), min(lane.cost * sharers, cost)
         longest = max(longest, line.gate.drain_time(calls, cost, now, ticket.cost))
     return longest
 
@@ -90,9 +93,3 @@ def _wait(before: Sequence[Ahead], ticket: Ticket, calls: int, cost: float, now:
         if wait > longest:
             longest = wait
     return longest
-
-
-def _sharers(lane: Lane, line: Line) -> float:
-    """Give how many calls go at a gate for each of a lane's."""
-    share = lane.shares.get(line)
-    return len(line.lanes) if share is None else max(1.0, share.contest.weight / share.weight)
