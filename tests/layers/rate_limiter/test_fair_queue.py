@@ -365,3 +365,30 @@ def test_cancelled_calls_take_no_room_for_long():
         queue.cancel(ticket)
     (line,) = ticket.lane.lines
     assert len(line.parked.due) < 100
+
+
+def test_whom_a_call_held_up_at_its_tenants_own_gate_goes_when_it_leaves():
+    queue, own = FairQueue(), limit("tenant:a", shared=False)
+    busy, free = limit("model:busy"), limit("model:free")
+    closed = {busy}
+
+    def admit(ticket):
+        return next(((line.gate, math.inf) for line in ticket.lane.lines if line.gate in closed), None)
+
+    def open_and_close(opened, *then):
+        closed.difference_update(opened)
+        closed.update(then)
+        for gate in opened:
+            queue.wake(gate)
+        return all_that_go(queue, 0.0, admit)
+
+    first = queue.enqueue("first", tenant="a", gates=(busy, own), cost=1, now=0.0)
+    assert open_and_close([]) == []
+    # Its own gate is closed when the model's opens, and the other way round: so it has its own kept for it.
+    assert open_and_close([busy], own) == []
+    queue.enqueue("other", tenant="a", gates=(free, own), cost=1, now=0.0)
+    queue.enqueue("second", tenant="a", gates=(busy, own), cost=1, now=0.0)
+    assert open_and_close([own], busy) == []
+    assert queue.cancel(first)
+    assert all_that_go(queue, 0.0, admit) == ["other"]
+    assert open_and_close([busy]) == ["second"]

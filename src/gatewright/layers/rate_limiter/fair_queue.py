@@ -158,6 +158,8 @@ class FairQueue:
         if lane.length:
             lane.drop_cancelled()
             if was_next:
+                # What it kept closed was for that call: whoever is before the next one is not held up by it.
+                self._parking.release_held(lane)
                 self._step_up(lane)
         else:
             self._parking.leave(lane)
