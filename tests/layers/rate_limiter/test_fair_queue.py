@@ -9,6 +9,7 @@ from gatewright.layers.rate_limiter.config import RateLimitConfig
 from gatewright.layers.rate_limiter.fair_queue import FairQueue
 from gatewright.layers.rate_limiter.ledger import blocked_by, try_reserve
 from gatewright.layers.rate_limiter.limit import Limit
+from gatewright.layers.rate_limiter.outlook import wait_behind
 from gatewright.layers.rate_limiter.permit import Permit
 
 
@@ -392,3 +393,13 @@ def test_whom_a_call_held_up_at_its_tenants_own_gate_goes_when_it_leaves():
     assert queue.cancel(first)
     assert all_that_go(queue, 0.0, admit) == ["other"]
     assert open_and_close([busy]) == ["second"]
+
+
+def test_who_leaves_a_tenants_own_gate_would_go_behind_all_that_wait_there():
+    queue, own = FairQueue(), limit("tenant:a", shared=False, requests_per_minute=60, burst_size=1)
+    models = [limit("model:0"), limit("model:1")]
+    queue.enqueue("first", tenant="a", gates=(models[0], own), cost=1, now=0.0)
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    leaves, *_ = [queue.enqueue(n, tenant="a", gates=(models[n > 0], own), cost=1, now=0.0) for n in range(21)]
+    all_that_go(queue, 0.0, by_the_ledger(0.0))
+    assert wait_behind(leaves, 0.0) == pytest.approx(21.0)
